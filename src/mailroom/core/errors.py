@@ -1,0 +1,210 @@
+# SPDX-FileCopyrightText: The Mailroom authors
+# SPDX-License-Identifier: Apache-2.0
+"""Our own refusals, by meaning.
+
+A refusal is something *we* say no to. It carries a `Kind` (what it means), a stable `code` (what programs may
+rely on) and a sentence for people. Only the protocol edges turn a kind into `452`, `NO [OVERQUOTA]` or HTTP `507`;
+each edge has a total table. What the outside refuses is never an exception but an outcome (`senders.contract`).
+"""
+
+from __future__ import annotations
+
+import enum
+from typing import ClassVar
+
+
+class Kind(enum.StrEnum):
+    """What a refusal means, whoever hears it."""
+
+    INVALID = "invalid"  # the input is not of the form it must have
+    NOT_FOUND = "not_found"  # no such thing, or not yours to know of
+    TAKEN = "taken"  # the name is in use
+    CONFLICT = "conflict"  # the thing's state does not allow it
+    UNAUTHENTICATED = "unauthenticated"  # we do not know who asks
+    FORBIDDEN = "forbidden"  # we know, and the answer is no
+    LIMIT = "limit"  # more than is allowed, now or ever
+    TOO_LARGE = "too_large"  # one thing larger than is allowed
+    OVER_QUOTA = "over_quota"  # the mailbox is full
+    NO_SPACE = "no_space"  # the disk is full
+    UNAVAILABLE = "unavailable"  # something we need is away; later may do
+
+
+class Refusal(Exception):
+    """A no of ours. Subclasses name the kind, the code and the sentence; `about` fills the sentence."""
+
+    kind: ClassVar[Kind] = Kind.INVALID
+    code: ClassVar[str] = "invalid"
+    sentence: ClassVar[str] = "The request is not valid."
+
+    def __init__(self, **about: str | int) -> None:
+        self.about = about
+        super().__init__(about)
+
+    def __str__(self) -> str:
+        return self.sentence.format(**self.about)
+
+
+class InvalidValue(Refusal):
+    """A value does not have the form that its name promises."""
+
+    code = "invalid_value"
+    sentence = "{name}: {reason}"
+
+
+class InvalidAddress(Refusal):
+    """The text is no e-mail address."""
+
+    code = "invalid_address"
+    sentence = "{address} is not an e-mail address."
+
+
+class NotFound(Refusal):
+    """There is no such thing, or the asker may not know of it."""
+
+    kind = Kind.NOT_FOUND
+    code = "not_found"
+    sentence = "There is no {what} {name}."
+
+
+class AddressTaken(Refusal):
+    """The address is in use; `by` says where: member, alias, group, public or recycled."""
+
+    kind = Kind.TAKEN
+    code = "address_taken"
+    sentence = "The address {address} is taken ({by})."
+
+
+class NameTaken(Refusal):
+    """A name that must be unique is in use."""
+
+    kind = Kind.TAKEN
+    code = "name_taken"
+    sentence = "There is already a {what} {name}."
+
+
+class DomainNotActive(Refusal):
+    """The domain has not been proven, or is switched off."""
+
+    kind = Kind.CONFLICT
+    code = "domain_not_active"
+    sentence = "The domain {domain} is not active."
+
+
+class InUse(Refusal):
+    """The thing cannot go while others depend on it."""
+
+    kind = Kind.CONFLICT
+    code = "in_use"
+    sentence = "{what} {name} is still in use: {by}."
+
+
+class MemberHasMailbox(Refusal):
+    """A member has one personal mailbox and no more."""
+
+    kind = Kind.CONFLICT
+    code = "member_has_mailbox"
+    sentence = "The member {userid} already has a mailbox."
+
+
+class MailboxDisabled(Refusal):
+    """The mailbox takes no mail and no logins."""
+
+    kind = Kind.CONFLICT
+    code = "mailbox_disabled"
+    sentence = "The mailbox {address} is disabled."
+
+
+class PublicMailboxLimit(Refusal):
+    """The organisation has as many public mailboxes as it may have."""
+
+    kind = Kind.LIMIT
+    code = "public_mailbox_limit"
+    sentence = "The limit of public mailboxes ({limit}) is reached."
+
+
+class AliasLimit(Refusal):
+    """The mailbox has as many aliases as it may have."""
+
+    kind = Kind.LIMIT
+    code = "alias_limit"
+    sentence = "The mailbox {address} has {limit} aliases already, the most it may have."
+
+
+class NotResendable(Refusal):
+    """Only what has ended without arriving can be sent again."""
+
+    kind = Kind.CONFLICT
+    code = "not_resendable"
+    sentence = "A recipient that is {state} cannot be sent again."
+
+
+class OverQuota(Refusal):
+    """The mail does not fit into the mailbox any more."""
+
+    kind = Kind.OVER_QUOTA
+    code = "over_quota"
+    sentence = "The mailbox is full."
+
+
+class TooLarge(Refusal):
+    """One thing is larger than it may be; `limit` is in octets."""
+
+    kind = Kind.TOO_LARGE
+    code = "too_large"
+    sentence = "{what} is larger than {limit} octets."
+
+
+class WrongCredentials(Refusal):
+    """User name and password do not belong together; which of them is wrong is not said."""
+
+    kind = Kind.UNAUTHENTICATED
+    code = "wrong_credentials"
+    sentence = "The user name or the password is wrong."
+
+
+class TooManyAttempts(Refusal):
+    """Too many tries in a row; `seconds` says when the next one is heard."""
+
+    kind = Kind.LIMIT
+    code = "too_many_attempts"
+    sentence = "Too many attempts. Try again in {seconds} seconds."
+
+
+class EgressRefused(Refusal):
+    """The address lies in a network that this server may not reach (setting `egress.allow`)."""
+
+    kind = Kind.FORBIDDEN
+    code = "egress_refused"
+    sentence = "{host} is in a private network that egress.allow does not name."
+
+
+class RelayDenied(Refusal):
+    """The domain is not ours, and we send on nothing for strangers."""
+
+    kind = Kind.FORBIDDEN
+    code = "relay_denied"
+    sentence = "This server takes no mail for {domain}."
+
+
+class MailLoop(Refusal):
+    """The mail has been through too many servers (RFC 5321 §6.3)."""
+
+    kind = Kind.FORBIDDEN
+    code = "mail_loop"
+    sentence = "The mail has passed {hops} servers: it is going round in a circle."
+
+
+class NoSpace(Refusal):
+    """The disk is full. Nothing of the attempt has been kept."""
+
+    kind = Kind.NO_SPACE
+    code = "no_space"
+    sentence = "The server has no space left."
+
+
+class Unavailable(Refusal):
+    """A part that is needed does not answer. Nothing of the attempt has been kept."""
+
+    kind = Kind.UNAVAILABLE
+    code = "unavailable"
+    sentence = "{what} is not available at the moment."

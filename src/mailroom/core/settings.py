@@ -1,0 +1,142 @@
+# SPDX-FileCopyrightText: The Mailroom authors
+# SPDX-License-Identifier: Apache-2.0
+"""What a process must know to start: `mailroom.toml`, then the environment. All else lives in the store.
+
+`MAILROOM_<KEY>` overrides a key, nested with `__`: `MAILROOM_LISTEN__SMTP=127.0.0.1:25`. An unknown key is an error,
+so that a misspelt one is not silently ignored.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import socket
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from pathlib import Path
+from typing import Any
+
+from mailroom.core.errors import InvalidValue
+
+Network = IPv4Network | IPv6Network
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listen:
+    """Where each protocol listens: `host:port`, or "" for not at all."""
+
+    smtp: str = "127.0.0.1:2525"
+    lmtp: str = ""
+    http: str = "127.0.0.1:8025"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tls:
+    """The certificate and its key, as PEM files; empty: one made by ourselves at the first start."""
+
+    certificate: str = ""
+    key: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Egress:
+    """Private networks that push URLs and senders may reach. Public addresses always; all else never."""
+
+    allow: tuple[Network, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """Bounds on what strangers may ask of us. Sizes in octets, times in seconds."""
+
+    mail_size: int = 50 * 1024 * 1024
+    recipients: int = 1000
+    connections: int = 1000
+    connections_per_address: int = 50
+    idle: int = 300
+    disk_reserve: int = 64 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """All start-up settings; see `docs/reference/settings.md` for each one's meaning."""
+
+    data: Path = Path("./var")
+    database: str = ""
+    blobs: str = ""
+    hostname: str = field(default_factory=socket.getfqdn)
+    mx_hosts: tuple[str, ...] = ()
+    public_url: str = "http://127.0.0.1:8025"
+    resolver: str = ""
+    listen: Listen = field(default_factory=Listen)
+    tls: Tls = field(default_factory=Tls)
+    egress: Egress = field(default_factory=Egress)
+    limits: Limits = field(default_factory=Limits)
+
+    @property
+    def database_url(self) -> str:
+        """Where rows lie: the setting, or a file in the data folder."""
+        return self.database or f"sqlite:///{self.data / 'mailroom.db'}"
+
+    @property
+    def blobs_url(self) -> str:
+        """Where large bodies lie: the setting, or a folder in the data folder."""
+        return self.blobs or f"file://{self.data / 'blobs'}"
+
+
+def load(path: Path | None, environment: Mapping[str, str] = os.environ) -> Settings:
+    """The settings of this process. Raises `InvalidValue` that names the key."""
+    tree: dict[str, Any] = {}
+    if path is not None:
+        try:
+            tree = tomllib.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as fault:
+            raise InvalidValue(name=str(path), reason=str(fault)) from fault
+    for name, value in environment.items():
+        if name.startswith("MAILROOM_") and name != "MAILROOM_CONFIG":
+            _plant(tree, name.removeprefix("MAILROOM_").lower().split("__"), value)
+    filled: Settings = _fill(Settings(), tree, "")
+    return filled
+
+
+def _plant(tree: dict[str, Any], path: list[str], value: str) -> None:
+    *branches, leaf = path
+    for branch in branches:
+        tree = tree.setdefault(branch, {})
+        if not isinstance(tree, dict):
+            raise InvalidValue(name=".".join(path), reason=f"{branch} is a value, not a group of settings")
+    tree[leaf] = value
+
+
+def _fill(defaults: Any, tree: Mapping[str, Any], prefix: str) -> Any:
+    """A copy of the settings class `defaults` with what `tree` says, each value turned into its field's type."""
+    known = {f.name for f in dataclasses.fields(defaults)}
+    for name in tree:
+        if name not in known:
+            raise InvalidValue(name=prefix + name, reason="there is no such setting")
+    changes = {name: _value(getattr(defaults, name), raw, prefix + name) for name, raw in tree.items()}
+    return dataclasses.replace(defaults, **changes)
+
+
+def _value(default: Any, raw: Any, name: str) -> Any:
+    if dataclasses.is_dataclass(default):
+        if not isinstance(raw, Mapping):
+            raise InvalidValue(name=name, reason="is a group of settings, not a value")
+        return _fill(default, raw, name + ".")
+    try:
+        match default:
+            case int():
+                return int(raw)
+            case Path():
+                return Path(raw)
+            case tuple():
+                items = [part.strip() for part in raw.split(",")] if isinstance(raw, str) else raw
+                convert = ip_network if name == "egress.allow" else str
+                return tuple(convert(item) for item in items if item)
+    except (TypeError, ValueError) as fault:
+        raise InvalidValue(name=name, reason=str(fault)) from fault
+    if not isinstance(raw, str):
+        raise InvalidValue(name=name, reason="must be text")
+    return raw

@@ -1,0 +1,20 @@
+# SPDX-FileCopyrightText: The Mailroom authors
+# SPDX-License-Identifier: Apache-2.0
+"""Words for people, in their language. Catalogues lie in `mailroom/locale`; English is what the code says."""
+
+from __future__ import annotations
+
+import functools
+import gettext
+from pathlib import Path
+
+LANGUAGES = ("en", "zh")
+
+_LOCALE = Path(__file__).parent.parent / "locale"
+
+
+@functools.cache
+def translation(language: str) -> gettext.NullTranslations:
+    """The catalogue of a language such as `zh` or `zh-CN`; English for one that we do not have."""
+    base = language.replace("_", "-").partition("-")[0].lower()
+    return gettext.translation("mailroom", _LOCALE, [base], fallback=True)

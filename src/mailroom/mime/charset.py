@@ -16,6 +16,9 @@ import chardetng_py  # type: ignore[import-untyped]  # it ships .pyi files but n
 
 GUESSED_FROM = 8192  # bytes; more does not make the guess better, only slower
 
+# In these, what looks like ASCII is ASCII; most mail is, and needs no further look.
+_ASCII_INSIDE = frozenset({"ascii", "utf-8", "utf-8-sig", "gb18030", "big5hkscs", "cp1252", "cp949", "cp932"})
+
 _SUPERSETS = {
     "ascii": None,  # with 8-bit bytes in it the label says nothing
     "gb2312": "gb18030",
@@ -94,6 +97,8 @@ _LABEL = re.compile(r"[\w.:+-]{1,40}", re.ASCII)
 def decode(data: bytes, label: str | None) -> str:
     """The text of `data`; what cannot be read becomes U+FFFD. Never raises; may hold control characters."""
     codec = codec_of(label) or _guess(data)
+    if codec in _ASCII_INSIDE and data.isascii():
+        return data.decode("ascii")
     return without_surrogates(data.decode(codec, "replace"))
 
 

@@ -68,7 +68,7 @@ def decode(raw: bytes) -> str:
 
 def one_line(text: str) -> str:
     """The text with each run of control characters and line ends turned into one space, trimmed."""
-    return _CONTROL.sub(" ", text).strip()
+    return text.strip() if text.isprintable() else _CONTROL.sub(" ", text).strip()
 
 
 def split(raw: bytes) -> tuple[bytes, Pairs]:

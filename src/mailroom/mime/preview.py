@@ -152,11 +152,18 @@ def attachments(part: Part) -> tuple[str, ...]:
 
 def file_name(part: Part) -> str:
     """The part's file name, decoded, without folders; `||`, which separates names in lists, becomes `__`."""
-    if not (part.params or part.disposition_params):
+    name = _parameter(part.disposition_params, "filename") or _parameter(part.params, "name")
+    if not name:
         return ""
-    name = headers.assemble(part.disposition_params).get("filename") or headers.assemble(part.params).get("name", "")
     name = re.split(r"[/\\]", name)[-1].replace("||", "__").strip()
     return "" if name in (".", "..") else name
+
+
+def _parameter(pairs: headers.Pairs, name: str) -> str:
+    # Most parts have no file name: look before decoding everything.
+    if not any(written.startswith(name) for written, _ in pairs):
+        return ""
+    return headers.assemble(pairs).get(name, "")
 
 
 def decoded(part: Part, read: Read, *, limit: int) -> bytes:

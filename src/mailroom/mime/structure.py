@@ -43,7 +43,6 @@ class Summary:
     references: tuple[str, ...]
     envelope: bytes
     bodystructure: bytes
-    body: bytes
     preview: str
     attachments: tuple[str, ...]
     parts_json: str
@@ -65,7 +64,6 @@ def summarise(part: Part, read: Read) -> Summary:
         references=_message_ids(fields.first("references") or b""),
         envelope=_envelope(fields, lists),
         bodystructure=bodystructure(part),
-        body=body(part),
         preview=preview(part, read),
         attachments=attachments(part),
         parts_json=to_json(part),

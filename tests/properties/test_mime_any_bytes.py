@@ -69,7 +69,7 @@ def test_a_summary_can_be_stored(mail: bytes) -> None:
 @given(mails)
 def test_the_wire_forms_are_balanced(mail: bytes) -> None:
     found = summarise(scan(mail), lambda start, stop: mail[start:stop])
-    for wire in (found.envelope, found.bodystructure, found.body):
+    for wire in (found.envelope, body(scan(mail))structure, found.body):
         assert read_list(wire, 0) == len(wire)
 
 

@@ -1,0 +1,221 @@
+# SPDX-FileCopyrightText: The Mailroom authors
+# SPDX-License-Identifier: Apache-2.0
+"""The double of somebody's webhook receiver: strict about what it takes, and as badly behaved as it is told to be."""
+
+from __future__ import annotations
+
+import asyncio
+import enum
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
+
+from aiohttp import web
+
+from mailroom.core.clock import SECOND, Clock
+from mailroom.sandbox import pushes
+from mailroom.sandbox.pushes import Push
+
+KEPT: Final = 1000
+_REMEMBERED: Final = 10 * KEPT
+_DRIP: Final = 0.05  # seconds between two octets
+
+
+class Does(enum.StrEnum):
+    """What a receiver does once it has read a push."""
+
+    ANSWER = "answer"
+    HANG = "hang"  # says nothing until the other side leaves
+    DRIP = "drip"  # answers one octet at a time, without end
+    GARBAGE = "garbage"  # answers in no protocol
+    RESET = "reset"  # breaks the connection
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Behaviour:
+    """How the next pushes are treated: `times` of them, or all from here on when 0."""
+
+    does: Does = Does.ANSWER
+    status: int = 200
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: str = ""
+    delay: int = 0  # milliseconds before anything is done
+    times: int = 1
+
+
+_NORMAL: Final = Behaviour(times=0)
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """One request that arrived at a receiver, whatever it was answered."""
+
+    serial: int
+    at: int
+    receiver: str
+    headers: Mapping[str, str]
+    body: bytes
+    push: Push | None  # None: it was none
+    problem: str  # what is wrong with it; "" nothing
+    signed: bool | None  # None: no secret to check it by
+    repeat: bool  # its webhook-id has been here before
+
+    @property
+    def to(self) -> str:
+        """Whose phone would ring."""
+        return str(self.push["to"]) if self.push else ""
+
+    def view(self) -> dict[str, Any]:
+        """As JSON shows it."""
+        return {
+            "serial": self.serial,
+            "at": self.at,
+            "receiver": self.receiver,
+            "headers": dict(self.headers),
+            "body": self.body.decode("utf-8", "replace"),
+            "push": self.push,
+            "problem": self.problem,
+            "signed": self.signed,
+            "repeat": self.repeat,
+        }
+
+
+@dataclass(slots=True)
+class Receivers:
+    """All receivers, each known by the last part of its path; they need not be made first."""
+
+    clock: Clock
+    kept: deque[Received] = field(default_factory=lambda: deque(maxlen=KEPT))
+    version: int = 0  # grows with every change of what is kept
+    _scripts: dict[str, deque[Behaviour]] = field(default_factory=dict)
+    _secrets: dict[str, str] = field(default_factory=dict)
+    _seen: dict[tuple[str, str], None] = field(default_factory=dict)  # receiver and webhook-id, oldest first
+    _serial: int = 0
+    _changed: asyncio.Event = field(default_factory=asyncio.Event)
+    _closing: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def behave(self, receiver: str, *script: Behaviour) -> None:
+        """Treat the next pushes so, in this order; afterwards each is taken with 200 again."""
+        self._scripts[receiver] = deque(script)
+
+    def trust(self, receiver: str, secret: str) -> None:
+        """From now on refuse (401) what is not signed with `secret`; "" takes everything again."""
+        self._secrets[receiver] = secret
+
+    def forget(self) -> None:
+        """Drop what was received."""
+        self.kept.clear()
+        self._seen.clear()
+        self._change()
+
+    async def change(self, version: int, *, patience: int) -> None:
+        """Return when what is kept is no longer that of `version`, after `patience` milliseconds, or at the end."""
+        if self.version == version and not self.closed:
+            try:
+                await asyncio.wait_for(self._changed.wait(), patience / SECOND)
+            except TimeoutError:
+                return
+
+    @property
+    def closed(self) -> bool:
+        """Whether nobody is kept waiting any more."""
+        return self._closing.is_set()
+
+    def close(self) -> None:
+        """Let go of everyone who is kept waiting."""
+        self._closing.set()
+        self._changed.set()
+
+    async def receive(self, request: web.Request) -> web.StreamResponse:
+        """Write the request down, then do as told."""
+        received = self._examine(request, await request.read())
+        self.kept.append(received)
+        self._change()
+        behaviour = self._next(received.receiver)
+        if behaviour.delay:
+            await self._pause(behaviour.delay / SECOND)
+        match behaviour.does:
+            case Does.HANG:
+                await self._closing.wait()
+            case Does.DRIP:
+                return await self._drip(request)
+            case Does.GARBAGE | Does.RESET as bad:
+                _spoil(request, bad)
+            case Does.ANSWER if received.signed is False:
+                return web.Response(status=401, text="wrong signature")
+            case Does.ANSWER if received.problem:
+                return web.Response(status=400, text=received.problem)
+            case Does.ANSWER:
+                return web.Response(status=behaviour.status, headers=behaviour.headers, text=behaviour.body)
+        return web.Response()
+
+    def _examine(self, request: web.Request, body: bytes) -> Received:
+        name, now = request.match_info["receiver"], self.clock()
+        push, problem = None, ""
+        try:
+            push = pushes.parse(request.headers.get("Content-Type", ""), body)
+        except (ValueError, TypeError, LookupError) as fault:
+            problem = str(fault)
+        secret = self._secrets.get(name, "")
+        self._serial += 1
+        return Received(
+            serial=self._serial,
+            at=now,
+            receiver=name,
+            headers=request.headers.copy(),
+            body=body,
+            push=push,
+            problem=problem,
+            signed=pushes.is_signed(secret, request.headers, body, now=now) if secret else None,
+            repeat=self._is_repeat(name, request.headers.get("webhook-id", "")),
+        )
+
+    def _is_repeat(self, receiver: str, code: str) -> bool:
+        if not code:
+            return False
+        repeat = (receiver, code) in self._seen
+        self._seen[receiver, code] = None
+        if len(self._seen) > _REMEMBERED:
+            del self._seen[next(iter(self._seen))]
+        return repeat
+
+    def _next(self, receiver: str) -> Behaviour:
+        script = self._scripts.get(receiver)
+        if not script:
+            return _NORMAL
+        behaviour = script[0]
+        if behaviour.times == 1:
+            script.popleft()
+        elif behaviour.times:
+            script[0] = replace(behaviour, times=behaviour.times - 1)
+        return behaviour
+
+    def _change(self) -> None:
+        self.version += 1
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+    async def _drip(self, request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Length": "1000000"})
+        await response.prepare(request)
+        while not self.closed:
+            await response.write(b".")
+            await self._pause(_DRIP)
+        return response
+
+    async def _pause(self, seconds: float) -> None:
+        try:
+            await asyncio.wait_for(self._closing.wait(), seconds)
+        except TimeoutError:
+            return
+
+
+def _spoil(request: web.Request, bad: Does) -> None:
+    transport = request.transport
+    assert transport is not None, "a caller who leaves takes its handler along"
+    if bad is Does.GARBAGE:
+        transport.write(b"\x16\x03\x01 this is not HTTP\r\n\r\n")
+        transport.close()
+    else:
+        transport.abort()

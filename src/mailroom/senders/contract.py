@@ -1,0 +1,196 @@
+# SPDX-FileCopyrightText: The Mailroom authors
+# SPDX-License-Identifier: Apache-2.0
+"""What a sender kind promises, and the words in which it answers.
+
+A sender kind takes a parcel to a provider and says at once what became of it. What the outside does wrong is an
+`Outcome`, never an exception; success is what the provider said, not that a call returned.
+"""
+
+from __future__ import annotations
+
+import enum
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from mailroom.core.errors import InvalidValue
+from mailroom.core.secrets import Secret
+from mailroom.senders.http import Http
+
+EXCERPT = 500  # characters of a provider's words that are kept
+
+
+class Scope(enum.StrEnum):
+    """Whom a failure concerns."""
+
+    RECIPIENT = "recipient"  # this parcel alone
+    SENDER = "sender"  # whatever goes out through the same account
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """The provider took the parcel. `provider_id` is the name by which its receipts will speak of it."""
+
+    provider_id: str = ""
+    code: str = ""
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The provider said no, for good. With `Scope.SENDER` the account itself is dead: disable it."""
+
+    code: str
+    text: str
+    scope: Scope = Scope.RECIPIENT
+
+
+@dataclass(frozen=True, slots=True)
+class TryLater:
+    """Not now. `after` is the provider's own wish in milliseconds from now; None leaves it to the schedule.
+
+    With `Scope.SENDER` the whole account is to hold back.
+    """
+
+    code: str
+    text: str
+    scope: Scope = Scope.RECIPIENT
+    after: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """The parcel may or may not have arrived, and a repeat might be a second one: a person decides."""
+
+    code: str
+    text: str
+
+
+Outcome = Sent | Refused | TryLater | Unknown
+
+
+@dataclass(frozen=True, slots=True)
+class Parcel:
+    """One recipient's share of a message, ready to go."""
+
+    code: str  # the recipient's; stays the same over all attempts, so that providers can tell a repeat
+    address: str
+    content: Mapping[str, Any]  # JSON-like, in the shape that the kind documents
+    attempt: int
+    now: int
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """A configured sender: what was entered into the fields of its kind's manifest."""
+
+    code: str
+    settings: Mapping[str, str]
+    secrets: Mapping[str, Secret]
+
+
+class Shape(enum.StrEnum):
+    """What may be entered into a field."""
+
+    TEXT = "text"
+    URL = "url"
+    CHOICE = "choice"
+    SECRET = "secret"  # noqa: S105  # the name of a shape, not a password
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """A text for people, in the languages of the console."""
+
+    en: str
+    zh: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Field:
+    """One setting of a sender; the console's form, the command line and the documentation are made from it."""
+
+    name: str
+    shape: Shape
+    title: Words
+    help: Words
+    required: bool = False
+    choices: tuple[str, ...] = ()
+    default: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manifest:
+    """Everything about a sender kind that is not code."""
+
+    kind: str  # also the name of its folder
+    title: Words
+    fields: tuple[Field, ...]
+    retries: tuple[int, ...]  # milliseconds before attempt 2, 3 ...; none left: given up
+    jitter: float  # share by which each wait may be shorter or longer
+    timeout: int  # milliseconds, for one attempt in all
+    concurrency: int  # parcels under way at once, for one account
+    recall: bool = False  # a message can be taken back
+    update: bool = False  # a message can be changed afterwards
+    receipt: bool = False  # the provider tells later what became of it
+    idempotent: bool = False  # the provider recognises a repeat by the parcel's code
+
+    def check(self, settings: Mapping[str, str], secrets: Mapping[str, Secret]) -> None:
+        """Raise `InvalidValue` that names the first field which is unknown, missing or not among its choices."""
+        fields = {field.name: field for field in self.fields}
+        for name in (*settings, *secrets):
+            if name not in fields:
+                raise InvalidValue(name=name, reason="there is no such setting")
+        for name in secrets:
+            if fields[name].shape is not Shape.SECRET:
+                raise InvalidValue(name=name, reason="is a setting, not a secret")
+        for name, value in settings.items():
+            field = fields[name]
+            if field.shape is Shape.SECRET:
+                raise InvalidValue(name=name, reason="is a secret, not a setting")
+            if value and field.choices and value not in field.choices:
+                raise InvalidValue(name=name, reason=f"must be one of {', '.join(field.choices)}")
+        for field in self.fields:
+            if field.required and not settings.get(field.name) and field.name not in secrets:
+                raise InvalidValue(name=field.name, reason="is missing")
+
+    def value(self, settings: Mapping[str, str], name: str) -> str:
+        """What the account says in the field, or else the field's default."""
+        return settings.get(name) or next(field.default for field in self.fields if field.name == name)
+
+
+class SenderKind(Protocol):
+    """The code for one way out."""
+
+    @property
+    def manifest(self) -> Manifest:
+        """What it is called, needs and can do."""
+
+    def check(self, settings: Mapping[str, str], secrets: Mapping[str, Secret]) -> None:
+        """Refuse settings that cannot work, before they are saved. No network.
+
+        Raises `InvalidValue`, or `EgressRefused` for an address that the server may not reach.
+        """
+
+    async def send(self, account: Account, parcel: Parcel) -> Outcome:
+        """Try once, within the manifest's timeout. Never raises for what the outside does."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """What kinds are built from."""
+
+    http: Http
+
+
+_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+")
+
+
+def excerpt(text: str, *, hide: Iterable[Secret] = ()) -> str:
+    """A provider's words as they may be kept and shown: one line, at most `EXCERPT` characters, secrets starred."""
+    for secret in hide:
+        for word in secret.reveal().split():
+            text = text.replace(word, "***")
+    line = _CONTROLS.sub(" ", text).strip()
+    return line if len(line) <= EXCERPT else line[: EXCERPT - 1] + "…"

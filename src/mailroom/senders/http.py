@@ -1,0 +1,201 @@
+# SPDX-FileCopyrightText: The Mailroom authors
+# SPDX-License-Identifier: Apache-2.0
+"""One POST to somebody else's server, without trusting it: not with our time, our memory, nor our network.
+
+One deadline over all of it, at most `READ_LIMIT` octets of the answer read, redirects not followed, nothing unpacked,
+no cookies, no proxies from the environment. The egress guard sits where sockets are made, so that addresses written
+out in a URL and names that change what they resolve to pass it as well.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+import aiohttp
+from aiohttp.abc import AbstractResolver
+from yarl import URL
+
+import mailroom
+from mailroom.core import log
+from mailroom.core.clock import SECOND
+from mailroom.core.errors import EgressRefused, InvalidValue
+from mailroom.senders.egress import Denied, Egress
+
+READ_LIMIT: Final = 64 * 1024
+TIMEOUT: Final = 10 * SECOND
+
+_LOG = log.get("http")
+
+
+class Verify(enum.Enum):
+    """How much of a certificate must be right."""
+
+    ALL = enum.auto()
+    NOTHING = enum.auto()  # self-signed, expired, another's name: all the same
+
+
+class Fault(enum.StrEnum):
+    """Why there is no answer."""
+
+    INVALID_URL = "invalid_url"
+    EGRESS_REFUSED = "egress_refused"
+    DNS = "dns"
+    CONNECT = "connect"
+    TLS = "tls"
+    TIMEOUT = "timeout"
+    CUT_OFF = "cut_off"
+    GARBAGE = "garbage"
+
+    @property
+    def before_sending(self) -> bool:
+        """Certain that nothing reached the receiver."""
+        return self in _BEFORE_SENDING
+
+
+_BEFORE_SENDING: Final = {Fault.INVALID_URL, Fault.EGRESS_REFUSED, Fault.DNS, Fault.CONNECT, Fault.TLS}
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the receiver said. `whole` is false when its body was cut off, by it or by our limits."""
+
+    status: int
+    headers: Mapping[str, str]  # names in any case
+    body: bytes
+    whole: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class NoAnswer:
+    """It said nothing that HTTP knows. `text` names the host, never the rest of the URL: that may hold a key."""
+
+    fault: Fault
+    text: str
+
+
+@dataclass(slots=True)
+class Http:
+    """The connections of this process to other people's servers, shared and kept open. Close it at the end.
+
+    `resolver` replaces the system's.
+    """
+
+    egress: Egress
+    resolver: AbstractResolver | None = None
+    _session: aiohttp.ClientSession | None = field(default=None, init=False)
+
+    async def post(
+        self,
+        url: str,
+        body: bytes,
+        *,
+        headers: Mapping[str, str],
+        timeout: int = TIMEOUT,  # noqa: ASYNC109  # the deadline is this function's own promise
+        verify: Verify = Verify.ALL,
+    ) -> Answer | NoAnswer:
+        """POST once and return within `timeout` milliseconds, whatever the other side does."""
+        try:
+            target = parse_url(url)
+        except InvalidValue as fault:
+            return NoAnswer(Fault.INVALID_URL, str(fault))
+        until = asyncio.get_running_loop().time() + timeout / SECOND
+        session = self._session or self._open()
+        try:
+            async with asyncio.timeout_at(until):
+                response = await session.post(
+                    target, data=body, headers=headers, ssl=verify is Verify.ALL, allow_redirects=False
+                )
+        except (OSError, ValueError, aiohttp.ClientError) as fault:  # TimeoutError is an OSError
+            return _no_answer(target, fault)
+        read, whole = await _read(response, until)
+        return Answer(response.status, response.headers, read, whole)
+
+    async def close(self) -> None:
+        """Close all connections. A later `post` opens new ones."""
+        if self._session is not None:
+            session, self._session = self._session, None
+            await session.close()
+
+    def _open(self) -> aiohttp.ClientSession:
+        connector = aiohttp.TCPConnector(
+            limit=0,  # each sender's concurrency is the dispatcher's; a queue here would eat the deadline
+            resolver=self.resolver,
+            socket_factory=self.egress.open_socket,
+        )
+        self._session = aiohttp.ClientSession(
+            connector=connector,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=None),
+            auto_decompress=False,  # 64 KiB may unpack to gigabytes
+            headers={"User-Agent": f"Mailroom/{mailroom.__version__}", "Accept-Encoding": "identity"},
+        )
+        return self._session
+
+
+def parse_url(text: str) -> URL:
+    """A URL that we are able to call: http or https, with a host and no password. Raises `InvalidValue`."""
+    try:
+        url = URL(text)
+        port = url.port
+    except ValueError:
+        raise InvalidValue(name="url", reason="is no URL") from None
+    if url.scheme not in {"http", "https"}:
+        raise InvalidValue(name="url", reason="must begin with http:// or https://")
+    if not url.host or not port:
+        raise InvalidValue(name="url", reason="names no host")
+    if url.user is not None or url.password is not None:
+        raise InvalidValue(name="url", reason="must not hold a user name or a password")
+    return url
+
+
+async def _read(response: aiohttp.ClientResponse, until: float) -> tuple[bytes, bool]:
+    """The body's beginning. The status has been heard: what goes wrong from here on only shortens the body."""
+    read = bytearray()
+    try:
+        async with asyncio.timeout_at(until):
+            while chunk := await response.content.read(READ_LIMIT - len(read)):
+                read += chunk
+            whole = response.content.at_eof()
+    except (OSError, aiohttp.ClientError):  # TimeoutError is an OSError
+        whole = False
+    if whole:
+        response.release()
+    else:
+        response.close()
+    return bytes(read), whole
+
+
+def _no_answer(target: URL, error: Exception) -> NoAnswer:
+    fault, reason = _explain(error)
+    where = f"{target.host}:{target.port}"
+    if fault is Fault.EGRESS_REFUSED:
+        _LOG.warning("egress refused", host=where, setting="egress.allow")
+        return NoAnswer(fault, str(EgressRefused(host=where)))
+    return NoAnswer(fault, f"{where}: {reason}")
+
+
+# The first class that fits; `{}` takes the system's own words.
+_EXPLANATIONS: Final[tuple[tuple[type[Exception], Fault, str], ...]] = (
+    (aiohttp.ClientConnectorDNSError, Fault.DNS, "the name could not be resolved ({})"),
+    (aiohttp.ClientConnectorCertificateError, Fault.TLS, "the certificate is not valid ({})"),
+    (aiohttp.ClientSSLError, Fault.TLS, "no secure connection ({})"),
+    (aiohttp.ClientConnectorError, Fault.CONNECT, "no connection ({})"),
+    (TimeoutError, Fault.TIMEOUT, "no answer in time"),
+    (aiohttp.InvalidURL, Fault.INVALID_URL, "the host is no name that can be looked up"),
+    (aiohttp.ServerDisconnectedError, Fault.CUT_OFF, "the connection was closed before an answer"),
+    (OSError, Fault.CUT_OFF, "the connection broke before an answer ({})"),
+    (aiohttp.ClientError, Fault.GARBAGE, "what came back is not HTTP"),
+    (ValueError, Fault.INVALID_URL, "the host is no name that can be looked up"),  # too long for a DNS query
+)
+
+
+def _explain(error: Exception) -> tuple[Fault, str]:
+    cause = getattr(error, "certificate_error", getattr(error, "os_error", error))
+    if isinstance(cause, Denied):
+        return Fault.EGRESS_REFUSED, ""
+    fault, sentence = next((fault, text) for kind, fault, text in _EXPLANATIONS if isinstance(error, kind))
+    return fault, sentence.format(getattr(cause, "strerror", None) or cause)

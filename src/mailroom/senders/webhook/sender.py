@@ -1,0 +1,148 @@
+# SPDX-FileCopyrightText: The Mailroom authors
+# SPDX-License-Identifier: Apache-2.0
+"""Pushes a parcel to a URL and reads from the status what became of it.
+
+The parcel's content is the eight fields of a push, by their JSON names. One account is one receiver, so that whatever
+is wrong short of a refused parcel concerns the whole account; a repeat is harmless since it carries the same
+`webhook-id`. Status rules: Standard Webhooks.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC
+from email.utils import parsedate_to_datetime
+from types import MappingProxyType
+from typing import Final
+
+from mailroom.core.clock import DAY, SECOND
+from mailroom.core.errors import EgressRefused
+from mailroom.core.secrets import Secret
+from mailroom.senders.contract import (
+    Account,
+    Manifest,
+    Outcome,
+    Parcel,
+    Refused,
+    Scope,
+    SenderKind,
+    Sent,
+    Tools,
+    TryLater,
+    excerpt,
+)
+from mailroom.senders.http import Answer, Fault, Http, NoAnswer, Verify, parse_url
+from mailroom.senders.webhook import signature
+from mailroom.senders.webhook.bodies import FORMATS
+from mailroom.senders.webhook.manifest import MANIFEST
+
+_LONGEST_WAIT: Final = DAY
+# Repeating cannot help; once a person has changed a setting, the dead letter can be sent again.
+_FOR_A_PERSON: Final = frozenset({Fault.EGRESS_REFUSED, Fault.INVALID_URL})
+_UNSIGNED: Final = Secret("")
+
+
+@dataclass(frozen=True, slots=True)
+class Webhook:
+    """The sender kind `webhook`."""
+
+    http: Http
+    manifest: Manifest = MANIFEST
+
+    def check(self, settings: Mapping[str, str], secrets: Mapping[str, Secret]) -> None:
+        """See `SenderKind`. An empty `url` is allowed: it means no push."""
+        self.manifest.check(settings, secrets)
+        signature.keys(secrets.get("secret", _UNSIGNED))
+        if url := settings.get("url", ""):
+            host = parse_url(url).host or ""
+            if not self.http.egress.permits_host(host):
+                raise EgressRefused(host=host)
+
+    async def send(self, account: Account, parcel: Parcel) -> Outcome:
+        """See `SenderKind`."""
+        form = FORMATS[self.manifest.value(account.settings, "format")]
+        body = form.encode(parcel.content)
+        signing = signature.keys(account.secrets.get("secret", _UNSIGNED))
+        answer = await self.http.post(
+            account.settings.get("url", ""),
+            body,
+            headers={
+                "Content-Type": form.media_type,
+                **signature.headers(signing, body, code=parcel.code, now=parcel.now),
+            },
+            timeout=self.manifest.timeout,
+            verify=Verify.NOTHING if self.manifest.value(account.settings, "verify_tls") == "no" else Verify.ALL,
+        )
+        return _unheard(answer) if isinstance(answer, NoAnswer) else _heard(answer, parcel.now, account)
+
+
+def open_kind(tools: Tools) -> SenderKind:
+    """The kind, for the catalogue."""
+    return Webhook(tools.http)
+
+
+@dataclass(frozen=True, slots=True)
+class _Said:
+    code: str
+    text: str
+    after: int | None
+    headers: Mapping[str, str]
+
+
+def _sent(said: _Said) -> Outcome:
+    return Sent("", said.code, said.text)
+
+
+def _again(said: _Said) -> Outcome:
+    # The header is Svix's way for a receiver to say that it will never take this one.
+    if said.headers.get("webhook-delivery", "").strip().lower() == "abort-message":
+        return Refused(said.code, said.text)
+    return TryLater(said.code, said.text, Scope.SENDER, said.after)
+
+
+def _redirected(said: _Said) -> Outcome:
+    place = excerpt(said.headers.get("Location", ""))
+    return TryLater(said.code, f"redirects are not followed (to {place})", Scope.SENDER)
+
+
+def _gone(said: _Said) -> Outcome:
+    return Refused(said.code, said.text, Scope.SENDER)
+
+
+_BY_STATUS: Final[Mapping[int, Callable[[_Said], Outcome]]] = MappingProxyType({410: _gone})
+_BY_CLASS: Final[Mapping[int, Callable[[_Said], Outcome]]] = MappingProxyType(
+    {1: _again, 2: _sent, 3: _redirected, 4: _again, 5: _again}
+)
+
+
+def _heard(answer: Answer, now: int, account: Account) -> Outcome:
+    rule = _BY_STATUS.get(answer.status) or _BY_CLASS.get(answer.status // 100, _again)
+    words = excerpt(answer.body.decode("utf-8", "replace"), hide=account.secrets.values())
+    after = retry_after(answer.headers.get("Retry-After", ""), now)
+    return rule(_Said(str(answer.status), words, after, answer.headers))
+
+
+def _unheard(answer: NoAnswer) -> Outcome:
+    if answer.fault in _FOR_A_PERSON:
+        return Refused(answer.fault.value, excerpt(answer.text))
+    return TryLater(answer.fault.value, excerpt(answer.text), Scope.SENDER)
+
+
+def retry_after(value: str, now: int) -> int | None:
+    """The wait that a `Retry-After` header asks for, in milliseconds, at most a day; None if it says nothing.
+
+    Seconds or a date (RFC 9110 §10.2.3).
+    """
+    value = value.strip()
+    if re.fullmatch(r"[0-9]+", value):
+        seconds = int(value[:9])
+        return min(seconds * SECOND, _LONGEST_WAIT)
+    try:
+        date = parsedate_to_datetime(value)
+    except ValueError:
+        return None
+    if date.tzinfo is None:
+        date = date.replace(tzinfo=UTC)
+    return min(max(int(date.timestamp()) * SECOND - now, 0), _LONGEST_WAIT)

@@ -21,6 +21,8 @@ from tests.provision import which
 ROOT = Path(__file__).parent.parent
 NOT_HERE = "not here: "
 
+pytest_plugins = ["tests.stores"]
+
 hypothesis.settings.register_profile("gate", deadline=None)  # two shared cores are no stop-watch
 hypothesis.settings.load_profile("gate")
 

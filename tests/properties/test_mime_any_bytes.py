@@ -9,7 +9,7 @@ from hypothesis import strategies as some
 
 from mailroom.mime import address, charset, headers
 from mailroom.mime.scan import Part, Scanner, scan
-from mailroom.mime.structure import from_json, summarise
+from mailroom.mime.structure import body, from_json, summarise
 
 PIECES = [
     b"\r\n", b"\n", b"\r", b"--", b"b", b"b2", b"--b\r\n", b"\r\n--b--\r\n", b"\r\n--b2\n", b" ", b"\t", b":", b";",
@@ -69,7 +69,7 @@ def test_a_summary_can_be_stored(mail: bytes) -> None:
 @given(mails)
 def test_the_wire_forms_are_balanced(mail: bytes) -> None:
     found = summarise(scan(mail), lambda start, stop: mail[start:stop])
-    for wire in (found.envelope, body(scan(mail))structure, found.body):
+    for wire in (found.envelope, found.bodystructure, body(scan(mail))):
         assert read_list(wire, 0) == len(wire)
 
 

@@ -1,0 +1,215 @@
+# SPDX-FileCopyrightText: The Mailroom authors
+# SPDX-License-Identifier: Apache-2.0
+"""The door: who may come in, for whom a proxy calls, and how it closes."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import struct
+from ipaddress import ip_network
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from mailroom.core.errors import InvalidValue
+from mailroom.core.settings import Limits, Settings
+from mailroom.protocols import catalogue, proxy
+from mailroom.protocols.contract import House
+from mailroom.protocols.listener import Listener, parse_where
+from tests.protocols.fake import NOW, FakeAcceptance, service_for, serving, until
+from tests.talk import call
+
+LOOPBACK = [ip_network("127.0.0.1/32")]
+V2 = b"\r\n\r\n\0\r\nQUIT\n"
+V2_IPV4 = V2 + struct.pack("!BBH4s4sHH", 0x21, 0x11, 12, bytes([192, 0, 2, 9]), bytes(4), 4321, 25)
+V2_IPV6 = V2 + struct.pack("!BBH16s16sHH", 0x21, 0x21, 36, b"\x20\x01" + bytes(13) + b"\x09", bytes(16), 4321, 25)
+V2_LOCAL = V2 + struct.pack("!BBH", 0x20, 0, 0)
+MAIL = ["EHLO c", "MAIL FROM:<a@y>", "RCPT TO:<b@x>", "DATA", "x", "."]
+
+
+async def test_so_many_connections_and_no_more(acceptance: FakeAcceptance) -> None:
+    async with serving(acceptance, limits=Limits(connections=2)) as port, call(port) as one, call(port) as two:
+        await one.expect("220")
+        await two.expect("220")
+        async with call(port) as three:
+            await three.expect("421 4.7.0 too many connections")
+            await three.expect_end()
+        await one("QUIT")
+        await one.expect("221")
+        await one.expect_end()
+        async with call(port) as four:
+            await four.expect("220")
+
+
+async def test_so_many_per_address(acceptance: FakeAcceptance) -> None:
+    async with serving(acceptance, limits=Limits(connections_per_address=1)) as port, call(port) as one:
+        await one.expect("220")
+        async with call(port) as two:
+            await two.expect("421 4.7.0")
+        async with call(port, source="127.0.0.2") as other:
+            await other.expect("220")
+
+
+async def test_ipv6(acceptance: FakeAcceptance) -> None:
+    async with serving(acceptance, host="::1") as port, call(port, host="::1") as c:
+        await c(*MAIL)
+        await c.expect("220", "250-", "250", "250", "354", "250 2.0.0 accepted")
+    assert b"([IPv6:::1])" in acceptance.kept[0].octets
+
+
+async def test_a_socket_that_is_bound_already(acceptance: FakeAcceptance) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as bound:
+        listener = Listener(service_for(acceptance), limits=Limits())
+        await listener.start("", bound=[bound])
+        assert listener.port == bound.getsockname()[1]
+        async with call(listener.port) as c:
+            await c.expect("220")
+        await listener.stop(grace=1)
+
+
+@pytest.mark.parametrize("where", ["", "25", "host:", "host:smtp", "host:65536"])
+def test_where_is_host_and_port(where: str) -> None:
+    with pytest.raises(InvalidValue):
+        parse_where(where)
+
+
+def test_where_may_be_everywhere_and_ipv6() -> None:
+    assert (parse_where(":25"), parse_where("[::1]:25")) == ((None, 25), ("::1", 25))
+
+
+async def test_a_stop_waits_for_the_mail_under_way(acceptance: FakeAcceptance) -> None:
+    acceptance.gate.clear()
+    listener = Listener(service_for(acceptance), limits=Limits())
+    await listener.start("127.0.0.1:0")
+    async with call(listener.port) as busy, call(listener.port) as idle:
+        await idle.expect("220")
+        await busy(*MAIL)
+        await busy.expect("220", "250-", "250", "250", "354")
+        await acceptance.begun.wait()
+        port = listener.port
+        stopping = asyncio.create_task(listener.stop(grace=10))
+        await idle.expect("421 4.3.2")
+        with pytest.raises(ConnectionRefusedError):
+            await asyncio.open_connection("127.0.0.1", port)
+        assert not stopping.done()
+        acceptance.gate.set()
+        await busy.expect("250 2.0.0 accepted", "421 4.3.2")
+        await stopping
+    assert len(acceptance.kept) == 1
+
+
+async def test_and_not_longer_than_its_grace_but_for_what_is_being_accepted(acceptance: FakeAcceptance) -> None:
+    acceptance.gate.clear()
+    listener = Listener(service_for(acceptance), limits=Limits())
+    await listener.start("127.0.0.1:0")
+    async with call(listener.port) as slow, call(listener.port) as busy:
+        await slow(*MAIL[:-1])
+        await slow.expect("220", "250-", "250", "250", "354")
+        await busy(*MAIL)
+        await acceptance.begun.wait()
+        stopping = asyncio.create_task(listener.stop(grace=0.05))
+        await slow.expect_end()
+        assert not stopping.done()
+        acceptance.gate.set()
+        await stopping
+    assert len(acceptance.kept) == 1
+
+
+@pytest.mark.parametrize(
+    ("header", "host"),
+    [
+        (b"PROXY TCP4 192.0.2.9 192.0.2.1 4321 25\r\n", b"([192.0.2.9])"),
+        (b"PROXY TCP6 2001::9 2001::1 4321 25\r\n", b"([IPv6:2001::9])"),
+        (b"PROXY UNKNOWN\r\n", b"([127.0.0.1])"),
+        (V2_IPV4, b"([192.0.2.9])"),
+        (V2_IPV6, b"([IPv6:2001::9])"),
+        (V2_LOCAL, b"([127.0.0.1])"),
+    ],
+)
+async def test_a_proxy_tells_for_whom_it_calls(header: bytes, host: bytes, acceptance: FakeAcceptance) -> None:
+    async with serving(acceptance, proxies=LOOPBACK) as port, call(port) as c:
+        await c.send(header[:7])
+        await c.send(header[7:] + "".join(f"{line}\r\n" for line in MAIL).encode())
+        await c.expect("220", "250-", "250", "250", "354", "250 2.0.0 accepted")
+    assert host in acceptance.kept[0].octets
+
+
+async def test_the_told_address_is_the_one_that_counts(acceptance: FakeAcceptance) -> None:
+    limits = Limits(connections_per_address=1)
+    async with serving(acceptance, proxies=LOOPBACK, limits=limits) as port, call(port) as one, call(port) as two:
+        await one.send(b"PROXY TCP4 192.0.2.9 192.0.2.1 1 25\r\n")
+        await one.expect("220")
+        await two.send(b"PROXY TCP4 192.0.2.9 192.0.2.1 2 25\r\n")
+        await two.expect("421 4.7.0")
+
+
+async def test_a_proxy_that_tells_nothing_is_not_served(acceptance: FakeAcceptance) -> None:
+    async with serving(acceptance, proxies=LOOPBACK) as port, call(port) as c:
+        await c("EHLO c")
+        await c.expect_end()
+
+
+async def test_a_stranger_cannot_tell_us_who_he_is(acceptance: FakeAcceptance) -> None:
+    async with serving(acceptance, proxies=[ip_network("192.0.2.0/24")]) as port, call(port) as c:
+        await c("PROXY TCP4 192.0.2.9 192.0.2.1 1 25")
+        await c.expect("220", "500 5.5.1")
+
+
+@given(st.one_of(st.binary(), st.binary().map(lambda end: V2 + end), st.binary().map(lambda end: b"PROXY " + end)))
+@example(V2_IPV4[:-1])
+@example(V2 + b"\x21\x11\x00\x04\0\0\0\0")
+def test_no_octets_break_the_proxy_header(octets: bytes) -> None:
+    try:
+        told = proxy.read(octets)
+    except proxy.Malformed:
+        return
+    assert told is None or 0 < told.length <= len(octets)
+
+
+@pytest.mark.parametrize(
+    "octets",
+    [
+        b"EHLO c\r\n",
+        b"PROXY " + b"x" * 120,
+        b"PROXY TCP4 192.0.2.9\r\n",
+        b"PROXY TCP4 2001::9 2001::1 1 25\r\n",
+        b"PROXY TCP4 here there 1 25\r\n",
+        b"PROXY TCP4 192.0.2.9 192.0.2.1 65536 25\r\n",
+        V2 + b"\x31\x11\x00\x00",
+        V2 + b"\x21\x11\xff\xff",
+        V2 + b"\x21\x11\x00\x04\0\0\0\0",
+    ],
+)
+def test_a_wrong_proxy_header_is_malformed(octets: bytes) -> None:
+    with pytest.raises(proxy.Malformed):
+        proxy.read(octets)
+
+
+def test_a_proxy_may_not_know() -> None:
+    assert proxy.read(V2 + b"\x21\x31\x00\x00") == proxy.Told("", 0, 16)
+    assert proxy.read(b"PROXY TCP4 192.0.2.9") is None
+
+
+async def test_the_catalogue_opens_what_it_finds(acceptance: FakeAcceptance) -> None:
+    house = House(settings=Settings(), acceptance=acceptance, tls=None, clock=lambda: NOW, new_id=lambda: "id")
+    services = {one.name: one for one in catalogue.manifests()}
+    assert {"smtp", "lmtp"} <= services.keys()
+    for name, greeting in [("smtp", "220 * ESMTP"), ("lmtp", "220 * LMTP")]:
+        listener = Listener(services[name].open(house), limits=Limits())
+        await listener.start("127.0.0.1:0")
+        async with call(listener.port) as c:
+            await c.expect(greeting)
+        await listener.stop(grace=1)
+
+
+async def test_nobody_is_counted_who_has_gone(acceptance: FakeAcceptance) -> None:
+    listener = Listener(service_for(acceptance), limits=Limits())
+    await listener.start("127.0.0.1:0")
+    for _ in range(3):
+        async with call(listener.port) as c:
+            await c.expect("220")
+    await until(lambda: not listener._inside)
+    assert not listener._per_address
+    await listener.stop(grace=1)

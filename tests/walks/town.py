@@ -1,0 +1,99 @@
+# SPDX-FileCopyrightText: The Mailroom authors
+# SPDX-License-Identifier: Apache-2.0
+"""A whole installation for a walk: the server in this process on a store of the caller's choice, and the sandbox."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import smtplib
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from ipaddress import ip_network
+from pathlib import Path
+
+from mailroom.core.settings import Egress, Listen, Settings
+from mailroom.directory import addresses, domains, members, model
+from mailroom.events import outbox
+from mailroom.mailboxes import create
+from mailroom.runtime.app import App
+from mailroom.runtime.serve import Role, Running, running
+from mailroom.sandbox.server import Sandbox
+from mailroom.sandbox.webhook import Received
+from mailroom.storage.ports import Tx
+
+DOMAIN = "corp.example"
+PEOPLE = ("amy", "bob", "carol")
+
+
+@dataclass(frozen=True, slots=True)
+class Town:
+    """The server, its doubles, and what people do with them."""
+
+    server: Running
+    sandbox: Sandbox
+
+    @property
+    def app(self) -> App:
+        return self.server.app
+
+    async def push_to(self, receiver: str, **settings: str) -> None:
+        """Set the push URL to a receiver of the sandbox, and other settings of notices with it."""
+        for key, value in {"push_url": self.sandbox.webhook(receiver), **settings}.items():
+            await self.app.store.write(partial(self.app.notify.change, key=key, value=value))
+
+    async def settled(self) -> None:
+        """Wait until everything that has happened has had its reactions."""
+        async with asyncio.timeout(30):
+            with self.app.store.hints.listen(outbox.TOPIC) as ear:
+                while await self.app.store.read(outbox.backlog) != (0, 0):
+                    await ear.wait(0.05)
+
+    async def send(self, mail: bytes, to: Sequence[str], *, sender: str = "bounce@out.example") -> None:
+        """Hand a mail over by SMTP, as another mail server would. Raises `smtplib.SMTPException`."""
+        await asyncio.to_thread(self._send, mail, to, sender)
+
+    def _send(self, mail: bytes, to: Sequence[str], sender: str) -> None:
+        with smtplib.SMTP("127.0.0.1", self.server.ports["smtp"], local_hostname="out.example") as smtp:
+            smtp.sendmail(sender, list(to), mail, mail_options=["SMTPUTF8", "BODY=8BITMIME"])
+
+    async def pushed(self, count: int, *, to: str = "") -> Sequence[Received]:
+        """What has been pushed, once it is at least so much."""
+        async with asyncio.timeout(30):
+            return await self.sandbox.arrived(count, to=to)
+
+
+def _people(tx: Tx) -> None:
+    organisation_id = members.found_organisation(tx, "Corp")
+    domains.add(tx, organisation_id, DOMAIN, state=model.DomainState.ACTIVE)
+    made = [
+        create.member(tx, organisation_id, userid, name=userid.capitalize(), password_hash="", role=role)
+        for userid, role in zip(PEOPLE, (model.Role.ADMINISTRATOR, model.Role.MEMBER, model.Role.MEMBER), strict=True)
+    ]
+    create.public(tx, organisation_id, addresses.parse_new(f"sales@{DOMAIN}"), name="Sales", users=made)
+
+
+def settings_for(database: str, data: Path) -> Settings:
+    """Settings of a server that is alone with its tests."""
+    return Settings(
+        data=data,
+        database=database,
+        hostname="mx.corp.example",
+        listen=Listen(smtp="127.0.0.1:0", lmtp="127.0.0.1:0", http="127.0.0.1:0"),
+        egress=Egress(allow=(ip_network("127.0.0.0/8"),)),
+    )
+
+
+@contextlib.asynccontextmanager
+async def open_town(settings: Settings) -> AsyncIterator[Town]:
+    """A running server with an organisation of three members and a public mailbox, and a sandbox beside it."""
+    sandbox = Sandbox()
+    await sandbox.start()
+    try:
+        async with running(settings, roles=(Role.SMTP, Role.WORKER)) as server:
+            if not await server.app.store.read(domains.every):
+                await server.app.store.write(_people)
+            yield Town(server, sandbox)
+    finally:
+        await sandbox.stop()

@@ -8,6 +8,8 @@ import logging
 import sys
 
 import structlog
+from structlog.processors import ExceptionRenderer
+from structlog.tracebacks import ExceptionDictTransformer
 from structlog.typing import FilteringBoundLogger
 
 
@@ -20,13 +22,17 @@ def get(name: str) -> FilteringBoundLogger:
 def configure(*, level: int = logging.INFO) -> None:
     """Write events of `level` and above to standard error."""
     on_terminal = sys.stderr.isatty()
+    # Without the frames' variables, among which are passwords and mails.
+    tracebacks = ExceptionRenderer(ExceptionDictTransformer(show_locals=False))
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.dict_tracebacks if not on_terminal else structlog.dev.set_exc_info,
-            structlog.dev.ConsoleRenderer() if on_terminal else structlog.processors.JSONRenderer(default=repr),
+            structlog.dev.set_exc_info if on_terminal else tracebacks,
+            structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
+            if on_terminal
+            else structlog.processors.JSONRenderer(default=repr),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=structlog.PrintLoggerFactory(file=sys.stderr),

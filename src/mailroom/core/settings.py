@@ -70,6 +70,7 @@ class Settings:
     mx_hosts: tuple[str, ...] = ()
     public_url: str = "http://127.0.0.1:8025"
     resolver: str = ""
+    proxies: tuple[Network, ...] = ()  # whose connections begin with a PROXY header, v1 or v2
     listen: Listen = field(default_factory=Listen)
     tls: Tls = field(default_factory=Tls)
     egress: Egress = field(default_factory=Egress)
@@ -84,6 +85,10 @@ class Settings:
     def blobs_url(self) -> str:
         """Where large bodies lie: the setting, or a folder in the data folder."""
         return self.blobs or f"file://{self.data / 'blobs'}"
+
+
+# Lists that are of networks, not of names.
+_NETWORKS = {"egress.allow", "proxies"}
 
 
 def load(path: Path | None, environment: Mapping[str, str] = os.environ) -> Settings:
@@ -128,15 +133,21 @@ def _value(default: Any, raw: Any, name: str) -> Any:
     try:
         match default:
             case int():
-                return int(raw)
+                return _whole(raw)
             case Path():
                 return Path(raw)
             case tuple():
                 items = [part.strip() for part in raw.split(",")] if isinstance(raw, str) else raw
-                convert = ip_network if name == "egress.allow" else str
+                convert = ip_network if name in _NETWORKS else str
                 return tuple(convert(item) for item in items if item)
     except (TypeError, ValueError) as fault:
         raise InvalidValue(name=name, reason=str(fault)) from fault
     if not isinstance(raw, str):
         raise InvalidValue(name=name, reason="must be text")
     return raw
+
+
+def _whole(raw: Any) -> int:
+    if isinstance(raw, float | bool):
+        raise TypeError("must be a whole number")
+    return int(raw)

@@ -1,0 +1,144 @@
+# SPDX-FileCopyrightText: The Mailroom authors
+# SPDX-License-Identifier: Apache-2.0
+"""`mailroom serve`: the app's servers and loops, all of them or some, until told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import enum
+import socket
+from collections.abc import AsyncIterator, Collection, Coroutine, Mapping
+from dataclasses import dataclass
+
+from mailroom.core import clock, ids, log
+from mailroom.core.errors import InvalidValue, Refusal
+from mailroom.core.settings import Settings
+from mailroom.protocols import catalogue
+from mailroom.protocols.contract import House
+from mailroom.protocols.listener import Listener, parse_where
+from mailroom.runtime import tls
+from mailroom.runtime.app import App, open_app
+from mailroom.runtime.workers import forever
+
+_LOG = log.get("serve")
+
+# How long a mail that is on its way in may take to end, when the server is told to stop.
+_GRACE = 10.0
+
+
+class Role(enum.StrEnum):
+    """What a node does; each may run on machines of its own."""
+
+    SMTP = "smtp"
+    WEB = "web"
+    WORKER = "worker"
+
+
+# Protocols that have no role of their own.
+_ROLE_OF = {"lmtp": Role.SMTP}
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A server that runs: the app, and the ports that it really listens at, by protocol."""
+
+    app: App
+    ports: Mapping[str, int]
+
+
+@contextlib.asynccontextmanager
+async def running(settings: Settings, *, roles: Collection[Role] = tuple(Role)) -> AsyncIterator[Running]:
+    """Open the app and start what the roles name; on leaving, end it in the order that loses nothing. Raises
+    `InvalidValue` for an address that cannot be listened at.
+    """
+    async with contextlib.AsyncExitStack() as stack:
+        app = await stack.enter_async_context(open_app(settings))
+        ports: dict[str, int] = {}
+        if Role.WORKER in roles:
+            for name, loop in (("react", app.react.run), ("dispatch", app.dispatch.run), ("collect", app.collect.run)):
+                await stack.enter_async_context(_task(forever(name, loop)))
+        if Role.WEB in roles and settings.listen.http:
+            ports["http"] = await stack.enter_async_context(_web(app))
+        ports.update(await _listen(app, roles, stack))
+        _LOG.info("ready", **ports)
+        yield Running(app, ports)
+
+
+@contextlib.asynccontextmanager
+async def _task(work: Coroutine[None, None, None]) -> AsyncIterator[None]:
+    task = asyncio.create_task(work)
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
+
+
+async def _listen(app: App, roles: Collection[Role], stack: contextlib.AsyncExitStack) -> dict[str, int]:
+    settings = app.settings
+    house = House(
+        settings=settings,
+        acceptance=app.acceptance,
+        tls=tls.server_context(settings),
+        clock=clock.now,
+        new_id=ids.new,
+    )
+    ports: dict[str, int] = {}
+    for manifest in catalogue.manifests():
+        where: str = getattr(settings.listen, manifest.listen)
+        if where and (_ROLE_OF.get(manifest.name) or manifest.name) in roles:
+            listener = Listener(manifest.open(house), limits=settings.limits, proxies=settings.proxies)
+            try:
+                await listener.start(where)
+            except OSError as fault:
+                raise InvalidValue(name=f"listen.{manifest.listen}", reason=f"{where}: {fault.strerror}") from fault
+            stack.push_async_callback(listener.stop, grace=_GRACE)
+            ports[manifest.name] = listener.port
+    return ports
+
+
+@contextlib.asynccontextmanager
+async def _web(app: App) -> AsyncIterator[int]:
+    # A node without this role neither loads nor waits for what only pages need.
+    from mailroom.runtime.http import Server  # noqa: PLC0415
+    from mailroom.web.http import Web, application  # noqa: PLC0415
+
+    stopping = asyncio.Event()
+    web = Web(
+        store=app.store,
+        bodies=app.bodies,
+        passwords=app.passwords,
+        clock=clock.now,
+        new_id=ids.new,
+        public_url=app.settings.public_url,
+        ready=lambda: _ready(app),
+        stopping=stopping,
+    )
+    where = app.settings.listen.http
+    host, port = parse_where(where)
+    family = socket.AF_INET6 if host and ":" in host else socket.AF_INET
+    listening = socket.socket(family)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind((host or "0.0.0.0", port))  # noqa: S104 # ":8025" asks for all addresses
+    except OSError as fault:
+        listening.close()
+        raise InvalidValue(name="listen.http", reason=f"{where}: {fault.strerror}") from fault
+    server = Server(application(web), grace=_GRACE)
+    task = asyncio.create_task(server.serve(sockets=[listening]))
+    try:
+        yield listening.getsockname()[1]
+    finally:
+        stopping.set()
+        server.should_exit = True
+        await task
+        listening.close()
+
+
+async def _ready(app: App) -> bool:
+    try:
+        await app.store.read(lambda tx: tx.now)
+    except Refusal:
+        return False
+    return True

@@ -1,0 +1,363 @@
+# SPDX-FileCopyrightText: The Mailroom authors
+# SPDX-License-Identifier: Apache-2.0
+"""The schema of the first release."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "r0001"
+down_revision = None
+
+_NUMBER = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+
+
+def upgrade() -> None:
+    op.create_table(
+        "blobs",
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("refs", _NUMBER, server_default=sa.text("0"), nullable=False),
+        sa.Column("pinned_at", _NUMBER, nullable=False),
+        sa.Column("doomed", _NUMBER, server_default=sa.text("0"), nullable=False),
+        sa.PrimaryKeyConstraint("name"),
+    )
+    op.create_table(
+        "contents",
+        sa.Column("id", _NUMBER, autoincrement=True, nullable=False),
+        sa.Column("refs", _NUMBER, server_default=sa.text("0"), nullable=False),
+        sa.Column("size", _NUMBER, nullable=False),
+        sa.Column("blob", sa.Text(), server_default="", nullable=False),
+        sa.Column("message_id", sa.Text(), nullable=False),
+        sa.Column("subject", sa.Text(), nullable=False),
+        sa.Column("sender", sa.Text(), nullable=False),
+        sa.Column("preview", sa.Text(), nullable=False),
+        sa.Column("attachments", sa.Text(), nullable=False),
+        sa.Column("recipients", sa.Text(), nullable=False),
+        sa.Column("sent_at", _NUMBER, nullable=True),
+        sa.Column("refers_to", sa.Text(), server_default="", nullable=False),
+        sa.Column("envelope", sa.LargeBinary(), nullable=False),
+        sa.Column("bodystructure", sa.LargeBinary(), nullable=False),
+        sa.Column("parts", sa.Text(), nullable=False),
+        sa.Column("created_at", _NUMBER, nullable=False),
+        sa.PrimaryKeyConstraint("id"),
+        sqlite_autoincrement=True,
+    )
+    op.create_table(
+        "facts",
+        sa.Column("id", _NUMBER, autoincrement=True, nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("payload", sa.Text(), nullable=False),
+        sa.Column("created_at", _NUMBER, nullable=False),
+        sa.Column("attempts", _NUMBER, server_default=sa.text("0"), nullable=False),
+        sa.Column("next_at", _NUMBER, nullable=True),
+        sa.Column("lease", sa.Text(), server_default="", nullable=False),
+        sa.PrimaryKeyConstraint("id"),
+        sqlite_autoincrement=True,
+    )
+    op.create_index("facts_due", "facts", ["next_at"], unique=False)
+    op.create_table(
+        "messages",
+        sa.Column("id", _NUMBER, autoincrement=True, nullable=False),
+        sa.Column("msgid", sa.Text(), nullable=False),
+        sa.Column("origin", sa.Text(), nullable=False),
+        sa.Column("trace", sa.Text(), server_default="", nullable=False),
+        sa.Column("content", sa.Text(), nullable=False),
+        sa.Column("created_at", _NUMBER, nullable=False),
+        sa.PrimaryKeyConstraint("id"),
+        sa.UniqueConstraint("msgid"),
+        sqlite_autoincrement=True,
+    )
+    op.create_table(
+        "organisations",
+        sa.Column("id", _NUMBER, autoincrement=True, nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("created_at", _NUMBER, nullable=False),
+        sa.PrimaryKeyConstraint("id"),
+        sqlite_autoincrement=True,
+    )
+    op.create_table(
+        "senders",
+        sa.Column("id", _NUMBER, autoincrement=True, nullable=False),
+        sa.Column("code", sa.Text(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("settings", sa.Text(), nullable=False),
+        sa.Column("secrets", sa.LargeBinary(), nullable=False),
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("reason", sa.Text(), server_default="", nullable=False),
+        sa.Column("failures", _NUMBER, server_default=sa.text("0"), nullable=False),
+        sa.Column("failing_since", _NUMBER, nullable=True),
+        sa.Column("paused_until", _NUMBER, nullable=True),
+        sa.Column("created_at", _NUMBER, nullable=False),
+        sa.PrimaryKeyConstraint("id"),
+        sa.UniqueConstraint("code"),
+        sqlite_autoincrement=True,
+    )
+    op.create_table(
+        "settings",
+        sa.Column("key", sa.Text(), nullable=False),
+        sa.Column("value", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("key"),
+    )
+    op.create_table(
+        "bodies",
+        sa.Column("content_id", _NUMBER, autoincrement=False, nullable=False),
+        sa.Column("octets", sa.LargeBinary(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["content_id"],
+            ["contents.id"],
+        ),
+        sa.PrimaryKeyConstraint("content_id"),
+    )
+    op.create_table(
+        "domains",
+        sa.Column("id", _NUMBER, autoincrement=True, nullable=False),
+        sa.Column("organisation_id", _NUMBER, nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("created_at", _NUMBER, nullable=False),
+        sa.ForeignKeyConstraint(
+            ["organisation_id"],
+            ["organisations.id"],
+        ),
+        sa.PrimaryKeyConstraint("id"),
+        sa.UniqueConstraint("organisation_id", "name"),
+        sqlite_autoincrement=True,
+    )
+    op.create_index(
+        "domains_working",
+        "domains",
+        ["name"],
+        unique=True,
+        sqlite_where=sa.text("state IN ('active', 'abnormal')"),
+        postgresql_where=sa.text("state IN ('active', 'abnormal')"),
+    )
+    op.create_table(
+        "members",
+        sa.Column("id", _NUMBER, autoincrement=True, nullable=False),
+        sa.Column("organisation_id", _NUMBER, nullable=False),
+        sa.Column("userid", sa.Text(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("status", sa.Text(), nullable=False),
+        sa.Column("role", sa.Text(), nullable=False),
+        sa.Column("password", sa.Text(), server_default="", nullable=False),
+        sa.Column("language", sa.Text(), server_default="", nullable=False),
+        sa.Column("created_at", _NUMBER, nullable=False),
+        sa.ForeignKeyConstraint(
+            ["organisation_id"],
+            ["organisations.id"],
+        ),
+        sa.PrimaryKeyConstraint("id"),
+        sa.UniqueConstraint("organisation_id", "userid"),
+        sqlite_autoincrement=True,
+    )
+    op.create_table(
+        "reactions",
+        sa.Column("fact_id", _NUMBER, nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["fact_id"],
+            ["facts.id"],
+        ),
+        sa.PrimaryKeyConstraint("fact_id", "name"),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "recipients",
+        sa.Column("id", _NUMBER, autoincrement=True, nullable=False),
+        sa.Column("message_id", _NUMBER, nullable=False),
+        sa.Column("sender_id", _NUMBER, nullable=False),
+        sa.Column("code", sa.Text(), nullable=False),
+        sa.Column("address", sa.Text(), nullable=False),
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("provider_id", sa.Text(), server_default="", nullable=False),
+        sa.Column("reason", sa.Text(), server_default="", nullable=False),
+        sa.Column("created_at", _NUMBER, nullable=False),
+        sa.Column("updated_at", _NUMBER, nullable=False),
+        sa.Column("attempts", _NUMBER, server_default=sa.text("0"), nullable=False),
+        sa.Column("next_at", _NUMBER, nullable=True),
+        sa.Column("lease", sa.Text(), server_default="", nullable=False),
+        sa.ForeignKeyConstraint(
+            ["message_id"],
+            ["messages.id"],
+        ),
+        sa.ForeignKeyConstraint(
+            ["sender_id"],
+            ["senders.id"],
+        ),
+        sa.PrimaryKeyConstraint("id"),
+        sa.UniqueConstraint("code"),
+        sqlite_autoincrement=True,
+    )
+    op.create_index("recipients_due", "recipients", ["sender_id", "next_at"], unique=False)
+    op.create_index("recipients_message", "recipients", ["message_id"], unique=False)
+    op.create_table(
+        "attempts",
+        sa.Column("id", _NUMBER, autoincrement=True, nullable=False),
+        sa.Column("recipient_id", _NUMBER, nullable=False),
+        sa.Column("number", _NUMBER, nullable=False),
+        sa.Column("began_at", _NUMBER, nullable=False),
+        sa.Column("took", _NUMBER, nullable=False),
+        sa.Column("outcome", sa.Text(), nullable=False),
+        sa.Column("code", sa.Text(), server_default="", nullable=False),
+        sa.Column("detail", sa.Text(), server_default="", nullable=False),
+        sa.ForeignKeyConstraint(
+            ["recipient_id"],
+            ["recipients.id"],
+        ),
+        sa.PrimaryKeyConstraint("id"),
+        sqlite_autoincrement=True,
+    )
+    op.create_index("attempts_recipient", "attempts", ["recipient_id", "number"], unique=False)
+    op.create_table(
+        "mailboxes",
+        sa.Column("id", _NUMBER, autoincrement=True, nullable=False),
+        sa.Column("organisation_id", _NUMBER, nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("owner_id", _NUMBER, nullable=True),
+        sa.Column("status", sa.Text(), nullable=False),
+        sa.Column("quota", _NUMBER, server_default=sa.text("0"), nullable=False),
+        sa.Column("used", _NUMBER, server_default=sa.text("0"), nullable=False),
+        sa.Column("next_uidvalidity", _NUMBER, server_default=sa.text("1"), nullable=False),
+        sa.Column("created_at", _NUMBER, nullable=False),
+        sa.ForeignKeyConstraint(
+            ["organisation_id"],
+            ["organisations.id"],
+        ),
+        sa.ForeignKeyConstraint(
+            ["owner_id"],
+            ["members.id"],
+        ),
+        sa.PrimaryKeyConstraint("id"),
+        sa.UniqueConstraint("owner_id"),
+        sqlite_autoincrement=True,
+    )
+    op.create_table(
+        "receipts",
+        sa.Column("id", _NUMBER, autoincrement=True, nullable=False),
+        sa.Column("recipient_id", _NUMBER, nullable=False),
+        sa.Column("says", sa.Text(), nullable=False),
+        sa.Column("code", sa.Text(), server_default="", nullable=False),
+        sa.Column("detail", sa.Text(), server_default="", nullable=False),
+        sa.Column("received_at", _NUMBER, nullable=False),
+        sa.ForeignKeyConstraint(
+            ["recipient_id"],
+            ["recipients.id"],
+        ),
+        sa.PrimaryKeyConstraint("id"),
+        sqlite_autoincrement=True,
+    )
+    op.create_index("receipts_recipient", "receipts", ["recipient_id"], unique=False)
+    op.create_table(
+        "sessions",
+        sa.Column("token", sa.Text(), nullable=False),
+        sa.Column("member_id", _NUMBER, nullable=False),
+        sa.Column("created_at", _NUMBER, nullable=False),
+        sa.Column("expires_at", _NUMBER, nullable=False),
+        sa.ForeignKeyConstraint(
+            ["member_id"],
+            ["members.id"],
+        ),
+        sa.PrimaryKeyConstraint("token"),
+    )
+    op.create_table(
+        "access",
+        sa.Column("mailbox_id", _NUMBER, nullable=False),
+        sa.Column("member_id", _NUMBER, nullable=False),
+        sa.ForeignKeyConstraint(
+            ["mailbox_id"],
+            ["mailboxes.id"],
+        ),
+        sa.ForeignKeyConstraint(
+            ["member_id"],
+            ["members.id"],
+        ),
+        sa.PrimaryKeyConstraint("mailbox_id", "member_id"),
+    )
+    op.create_index("access_member", "access", ["member_id"], unique=False)
+    op.create_table(
+        "addresses",
+        sa.Column("address", sa.Text(), nullable=False),
+        sa.Column("domain_id", _NUMBER, nullable=False),
+        sa.Column("mailbox_id", _NUMBER, nullable=False),
+        sa.Column("role", sa.Text(), nullable=False),
+        sa.Column("created_at", _NUMBER, nullable=False),
+        sa.ForeignKeyConstraint(
+            ["domain_id"],
+            ["domains.id"],
+        ),
+        sa.ForeignKeyConstraint(
+            ["mailbox_id"],
+            ["mailboxes.id"],
+        ),
+        sa.PrimaryKeyConstraint("address"),
+    )
+    op.create_index("addresses_domain", "addresses", ["domain_id"], unique=False)
+    op.create_index("addresses_mailbox", "addresses", ["mailbox_id"], unique=False)
+    op.create_table(
+        "folders",
+        sa.Column("id", _NUMBER, autoincrement=True, nullable=False),
+        sa.Column("mailbox_id", _NUMBER, nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("role", sa.Text(), server_default="", nullable=False),
+        sa.Column("uidvalidity", _NUMBER, nullable=False),
+        sa.Column("uidnext", _NUMBER, server_default=sa.text("1"), nullable=False),
+        sa.Column("modseq", _NUMBER, server_default=sa.text("1"), nullable=False),
+        sa.Column("mails", _NUMBER, server_default=sa.text("0"), nullable=False),
+        sa.Column("unseen", _NUMBER, server_default=sa.text("0"), nullable=False),
+        sa.Column("created_at", _NUMBER, nullable=False),
+        sa.ForeignKeyConstraint(
+            ["mailbox_id"],
+            ["mailboxes.id"],
+        ),
+        sa.PrimaryKeyConstraint("id"),
+        sa.UniqueConstraint("mailbox_id", "name"),
+        sqlite_autoincrement=True,
+    )
+    op.create_index(
+        "folders_role",
+        "folders",
+        ["mailbox_id", "role"],
+        unique=True,
+        sqlite_where=sa.text("role <> ''"),
+        postgresql_where=sa.text("role <> ''"),
+    )
+    op.create_table(
+        "expunged",
+        sa.Column("folder_id", _NUMBER, nullable=False),
+        sa.Column("uid", _NUMBER, nullable=False),
+        sa.Column("modseq", _NUMBER, nullable=False),
+        sa.ForeignKeyConstraint(
+            ["folder_id"],
+            ["folders.id"],
+        ),
+        sa.PrimaryKeyConstraint("folder_id", "uid"),
+        sqlite_with_rowid=False,
+    )
+    op.create_index("expunged_modseq", "expunged", ["folder_id", "modseq"], unique=False)
+    op.create_table(
+        "mails",
+        sa.Column("folder_id", _NUMBER, nullable=False),
+        sa.Column("uid", _NUMBER, nullable=False),
+        sa.Column("content_id", _NUMBER, nullable=False),
+        sa.Column("modseq", _NUMBER, nullable=False),
+        sa.Column("flags", _NUMBER, server_default=sa.text("0"), nullable=False),
+        sa.Column("keywords", sa.Text(), server_default="", nullable=False),
+        sa.Column("size", _NUMBER, nullable=False),
+        sa.Column("internal_date", _NUMBER, nullable=False),
+        sa.Column("envelope_from", sa.Text(), server_default="", nullable=False),
+        sa.ForeignKeyConstraint(
+            ["content_id"],
+            ["contents.id"],
+        ),
+        sa.ForeignKeyConstraint(
+            ["folder_id"],
+            ["folders.id"],
+        ),
+        sa.PrimaryKeyConstraint("folder_id", "uid"),
+        sqlite_with_rowid=False,
+    )
+    op.create_index("mails_content", "mails", ["content_id"], unique=False)
+    op.create_index("mails_modseq", "mails", ["folder_id", "modseq"], unique=False)

@@ -1,0 +1,351 @@
+# SPDX-FileCopyrightText: The Mailroom authors
+# SPDX-License-Identifier: Apache-2.0
+"""Every table, on one page. The same on SQLite and PostgreSQL: integers, text and bytes; times in milliseconds (UTC);
+JSON as text. Migrations make it; a test holds the two together.
+
+Identities are never given twice, even after the row has gone: hence AUTOINCREMENT on SQLite.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    PrimaryKeyConstraint,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+
+metadata = MetaData()
+
+# SQLite numbers rows by itself only in a column whose type is INTEGER.
+Number = BigInteger().with_variant(Integer(), "sqlite")
+
+
+def _id() -> Column[int]:
+    return Column("id", Number, primary_key=True, autoincrement=True)
+
+
+def _of(name: str, table: str) -> Column[int]:
+    return Column(name, Number, ForeignKey(f"{table}.id"), nullable=False)
+
+
+def _maybe_of(name: str, table: str) -> Column[int]:
+    return Column(name, Number, ForeignKey(f"{table}.id"), nullable=True)
+
+
+def _number(name: str, default: int | None = None) -> Column[int]:
+    return Column(name, Number, nullable=False, server_default=None if default is None else text(str(default)))
+
+
+def _time(name: str) -> Column[int]:
+    return Column(name, Number, nullable=True)
+
+
+def _text(name: str, default: str | None = None) -> Column[str]:
+    return Column(name, Text, nullable=False, server_default=default)
+
+
+def _leased() -> list[Column[Any]]:
+    """The columns of durable work; `storage.claim` is their only writer."""
+    return [
+        _number("attempts", 0),
+        _time("next_at"),  # due from here on; while leased: when the lease ends; none: settled, or given up
+        _text("lease", ""),
+    ]
+
+
+organisations = Table("organisations", metadata, _id(), _text("name"), _number("created_at"), sqlite_autoincrement=True)
+
+domains = Table(
+    "domains",
+    metadata,
+    _id(),
+    _of("organisation_id", "organisations"),
+    _text("name"),  # lower case, A-labels
+    _text("state"),
+    _number("created_at"),
+    UniqueConstraint("organisation_id", "name"),
+    # First to verify wins: a domain works for one organisation only.
+    Index(
+        "domains_working",
+        "name",
+        unique=True,
+        sqlite_where=text("state IN ('active', 'abnormal')"),
+        postgresql_where=text("state IN ('active', 'abnormal')"),
+    ),
+    sqlite_autoincrement=True,
+)
+
+members = Table(
+    "members",
+    metadata,
+    _id(),
+    _of("organisation_id", "organisations"),
+    _text("userid"),
+    _text("name"),
+    _text("status"),
+    _text("role"),
+    _text("password", ""),  # argon2 hash; "" lets nobody in
+    _text("language", ""),
+    _number("created_at"),
+    UniqueConstraint("organisation_id", "userid"),
+    sqlite_autoincrement=True,
+)
+
+sessions = Table(
+    "sessions",
+    metadata,
+    Column("token", Text, primary_key=True),  # SHA-256 of what the browser holds
+    _of("member_id", "members"),
+    _number("created_at"),
+    _number("expires_at"),
+)
+
+mailboxes = Table(
+    "mailboxes",
+    metadata,
+    _id(),
+    _of("organisation_id", "organisations"),
+    _text("kind"),  # personal | public
+    _text("name"),
+    _maybe_of("owner_id", "members"),
+    _text("status"),
+    _number("quota", 0),  # octets; 0 = no limit
+    _number("used", 0),
+    _number("next_uidvalidity", 1),
+    _number("created_at"),
+    # A member has one personal mailbox and no more.
+    UniqueConstraint("owner_id"),
+    sqlite_autoincrement=True,
+)
+
+# The one name-space: whatever answers to an address has its row here.
+addresses = Table(
+    "addresses",
+    metadata,
+    Column("address", Text, primary_key=True),  # canonical: lower case, A-labels, no +tag
+    _of("domain_id", "domains"),
+    _of("mailbox_id", "mailboxes"),
+    _text("role"),  # primary | alias
+    _number("created_at"),
+    Index("addresses_mailbox", "mailbox_id"),
+    Index("addresses_domain", "domain_id"),
+)
+
+# Who uses a public mailbox.
+access = Table(
+    "access",
+    metadata,
+    _of("mailbox_id", "mailboxes"),
+    _of("member_id", "members"),
+    PrimaryKeyConstraint("mailbox_id", "member_id"),
+    Index("access_member", "member_id"),
+)
+
+folders = Table(
+    "folders",
+    metadata,
+    _id(),
+    _of("mailbox_id", "mailboxes"),
+    _text("name"),  # the whole path, parts joined by "/"
+    _text("role", ""),  # inbox | drafts | sent | junk | trash | ""
+    _number("uidvalidity"),
+    _number("uidnext", 1),
+    _number("modseq", 1),
+    _number("mails", 0),
+    _number("unseen", 0),
+    _number("created_at"),
+    UniqueConstraint("mailbox_id", "name"),
+    Index(
+        "folders_role",
+        "mailbox_id",
+        "role",
+        unique=True,
+        sqlite_where=text("role <> ''"),
+        postgresql_where=text("role <> ''"),
+    ),
+    sqlite_autoincrement=True,
+)
+
+# What a mail says: its octets never change, and every copy of the mail shares them.
+contents = Table(
+    "contents",
+    metadata,
+    _id(),
+    _number("refs", 0),  # mails that show it
+    _number("size"),
+    _text("blob", ""),  # where a large body lies; "" for a small one
+    _text("message_id"),
+    _text("subject"),
+    _text("sender"),  # the first From, decoded
+    _text("preview"),  # the first 512 code points of the text
+    _text("attachments"),  # file names, JSON
+    _text("recipients"),  # To, decoded
+    _time("sent_at"),  # Date
+    _text("refers_to", ""),  # References and In-Reply-To, joined by spaces
+    Column("envelope", LargeBinary, nullable=False),  # as IMAP's ENVELOPE
+    Column("bodystructure", LargeBinary, nullable=False),  # as IMAP's BODYSTRUCTURE
+    _text("parts"),  # offsets of every part, JSON
+    _number("created_at"),
+    sqlite_autoincrement=True,
+)
+
+# Small bodies lie beside their row (compressed) and share its commit; large ones are blobs.
+bodies = Table(
+    "bodies",
+    metadata,
+    Column("content_id", Number, ForeignKey("contents.id"), primary_key=True, autoincrement=False),
+    Column("octets", LargeBinary, nullable=False),
+)
+
+blobs = Table(
+    "blobs",
+    metadata,
+    Column("name", Text, primary_key=True),  # SHA-256, hex
+    _number("refs", 0),
+    _number("pinned_at"),  # last time that somebody set out to keep it
+    _number("doomed", 0),  # 1: being deleted; must not be referred to any more
+)
+
+mails = Table(
+    "mails",
+    metadata,
+    _of("folder_id", "folders"),
+    _number("uid"),
+    _of("content_id", "contents"),
+    _number("modseq"),
+    _number("flags", 0),  # bits, see mailboxes.model.Flag
+    _text("keywords", ""),  # joined by spaces, each lower-cased once in the folder
+    _number("size"),
+    _number("internal_date"),
+    _text("envelope_from", ""),
+    PrimaryKeyConstraint("folder_id", "uid"),
+    Index("mails_modseq", "folder_id", "modseq"),
+    Index("mails_content", "content_id"),
+    sqlite_with_rowid=False,
+)
+
+# What has gone from a folder, so that clients can be told (RFC 7162 §3.2.10).
+expunged = Table(
+    "expunged",
+    metadata,
+    _of("folder_id", "folders"),
+    _number("uid"),
+    _number("modseq"),
+    PrimaryKeyConstraint("folder_id", "uid"),
+    Index("expunged_modseq", "folder_id", "modseq"),
+    sqlite_with_rowid=False,
+)
+
+# What happened, written in the transaction in which it happened.
+facts = Table(
+    "facts",
+    metadata,
+    _id(),
+    _text("kind"),
+    _text("payload"),  # JSON
+    _number("created_at"),
+    *_leased(),
+    Index("facts_due", "next_at"),
+    sqlite_autoincrement=True,
+)
+
+# Which reaction to which fact is done. Written in the reaction's own transaction, hence exactly once.
+reactions = Table(
+    "reactions",
+    metadata,
+    _of("fact_id", "facts"),
+    _text("name"),
+    PrimaryKeyConstraint("fact_id", "name"),
+    sqlite_with_rowid=False,
+)
+
+settings = Table("settings", metadata, Column("key", Text, primary_key=True), _text("value"))
+
+# A configured way out.
+senders = Table(
+    "senders",
+    metadata,
+    _id(),
+    Column("code", Text, unique=True, nullable=False),
+    _text("name"),
+    _text("kind"),
+    _text("settings"),  # JSON
+    Column("secrets", LargeBinary, nullable=False),  # JSON, sealed
+    _text("state"),  # active | disabled
+    _text("reason", ""),
+    _number("failures", 0),  # in a row
+    _time("failing_since"),
+    _time("paused_until"),
+    _number("created_at"),
+    sqlite_autoincrement=True,
+)
+
+messages = Table(
+    "messages",
+    metadata,
+    _id(),
+    Column("msgid", Text, unique=True, nullable=False),
+    _text("origin"),  # notice | api | console
+    _text("trace", ""),  # the mail's Message-ID that it tells of
+    _text("content"),  # JSON, one entry a sender kind
+    _number("created_at"),
+    sqlite_autoincrement=True,
+)
+
+recipients = Table(
+    "recipients",
+    metadata,
+    _id(),
+    _of("message_id", "messages"),
+    _of("sender_id", "senders"),
+    Column("code", Text, unique=True, nullable=False),  # given to the provider as the idempotency key
+    _text("address"),
+    _text("state"),  # see messaging.states
+    _text("provider_id", ""),
+    _text("reason", ""),
+    _number("created_at"),
+    _number("updated_at"),
+    *_leased(),
+    Index("recipients_due", "sender_id", "next_at"),
+    Index("recipients_message", "message_id"),
+    sqlite_autoincrement=True,
+)
+
+attempts = Table(
+    "attempts",
+    metadata,
+    _id(),
+    _of("recipient_id", "recipients"),
+    _number("number"),
+    _number("began_at"),
+    _number("took"),  # milliseconds
+    _text("outcome"),  # sent | refused | try_later | unknown
+    _text("code", ""),  # the provider's own
+    _text("detail", ""),
+    Index("attempts_recipient", "recipient_id", "number"),
+    sqlite_autoincrement=True,
+)
+
+receipts = Table(
+    "receipts",
+    metadata,
+    _id(),
+    _of("recipient_id", "recipients"),
+    _text("says"),  # delivered | undelivered | read
+    _text("code", ""),
+    _text("detail", ""),
+    _number("received_at"),
+    Index("receipts_recipient", "recipient_id"),
+    sqlite_autoincrement=True,
+)

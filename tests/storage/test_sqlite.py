@@ -1,0 +1,113 @@
+# SPDX-FileCopyrightText: The Mailroom authors
+# SPDX-License-Identifier: Apache-2.0
+"""What only SQLite does: a file that is full, locked, away, or in memory; and the log that must not grow for ever."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+from pathlib import Path
+
+import apsw
+import pytest
+from sqlalchemy import bindparam, insert, select
+
+from mailroom.core import clock
+from mailroom.core.errors import NoSpace, Unavailable
+from mailroom.storage import schema
+from mailroom.storage.engines import open_store
+from mailroom.storage.engines.sqlite import Sqlite, connect
+from mailroom.storage.ports import Store
+
+PUT = insert(schema.settings).values(key=bindparam("key"), value=bindparam("value"))
+KEYS = select(schema.settings.c.key).order_by(schema.settings.c.key)
+
+
+def path_of(url: str) -> str:
+    return url.removeprefix("sqlite:///")
+
+
+def size(path: str) -> int:
+    return Path(path).stat().st_size if Path(path).exists() else 0
+
+
+async def put(store: Store, key: str, size: int) -> str:
+    await store.write(lambda tx: tx.run(PUT, key=key, value="x" * size))
+    return key
+
+
+async def test_a_full_disk_refuses_and_keeps_only_what_was_answered(sqlite_url: str) -> None:
+    path = path_of(sqlite_url)
+    writer = connect(path)
+    pages = int(writer.pragma("page_count"))
+    writer.pragma("max_page_count", pages + 20)
+    store = Sqlite(path, writer, clock.now)
+
+    sizes = [10, 200_000, 10, 30_000, 300_000, 10]
+    answers = await asyncio.gather(
+        *(put(store, f"{number}", size) for number, size in enumerate(sizes)), return_exceptions=True
+    )
+    kept = [answer for answer in answers if isinstance(answer, str)]
+    refused = [answer for answer in answers if not isinstance(answer, str)]
+
+    assert len(refused) >= 2
+    assert all(isinstance(answer, NoSpace) for answer in refused)
+    assert [row[0] for row in await store.read(lambda tx: tx.all(KEYS))] == kept
+    assert await put(store, "still writable", 10) == "still writable"
+    with pytest.raises(NoSpace):
+        await put(store, "alone", 300_000)
+    await store.close()
+
+
+async def test_a_transaction_that_never_ends_elsewhere_makes_us_unavailable(sqlite_url: str) -> None:
+    path = path_of(sqlite_url)
+    writer = connect(path)
+    writer.set_busy_timeout(50)
+    store = Sqlite(path, writer, clock.now)
+    with contextlib.closing(apsw.Connection(path)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(Unavailable):
+            await put(store, "a", 1)
+        other.execute("ROLLBACK")
+    assert await put(store, "a", 1) == "a"
+    await store.close()
+
+
+async def test_what_readers_get_is_read_only(sqlite_url: str) -> None:
+    store = open_store(sqlite_url)
+    with pytest.raises(Unavailable):
+        await store.read(lambda tx: tx.run(PUT, key="a", value=""))
+    await store.close()
+
+
+async def test_the_log_is_carried_back_while_writing_goes_on(sqlite_url: str) -> None:
+    store = open_store(sqlite_url)
+    path = path_of(sqlite_url)
+    before = size(path)
+    async with asyncio.timeout(20):
+        for number in itertools.count():
+            await put(store, f"{number}", 50_000)
+            if size(path) > before + 100_000:
+                break
+    await store.close()
+    assert size(path + "-wal") == 0
+
+
+async def test_a_store_in_memory_lives_as_long_as_it_is_open() -> None:
+    store = open_store("sqlite://")
+    await store.write(lambda tx: tx.run(PUT, key="a", value=""))
+    assert await store.read(lambda tx: tx.all(KEYS)) == [("a",)]
+    await store.close()
+
+
+def test_a_file_that_cannot_be_made_is_unavailable(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(Unavailable):
+        open_store(f"sqlite:///{tmp_path}/file/mailroom.db")
+
+
+def test_a_file_that_is_no_database_is_unavailable(tmp_path: Path) -> None:
+    (tmp_path / "mailroom.db").write_text("this is not a database, " * 1000)
+    with pytest.raises(Unavailable):
+        open_store(f"sqlite:///{tmp_path}/mailroom.db")

@@ -1,0 +1,110 @@
+# SPDX-FileCopyrightText: The Mailroom authors
+# SPDX-License-Identifier: Apache-2.0
+"""The one name-space: whatever answers to an address has its row here, and nothing else guards uniqueness."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import idna
+
+from mailroom.core.errors import AddressTaken, InvalidAddress, NotFound
+from mailroom.core.ids import MailboxId
+from mailroom.directory import domains, queries
+from mailroom.directory.model import AddressRole, Lease
+from mailroom.storage.ports import Conflict, Tx
+
+# RFC 5321 §4.5.3.1: octets of a local part and of a domain.
+_LOCAL_MOST, _DOMAIN_MOST = 64, 255
+# What a new address may consist of: RFC 5321's dot-string without "+", which divides the tag, and without the signs
+# that shells, URLs and path names fall over. Letters of any script (RFC 6531).
+_NEW_LOCAL = re.compile(r"[^\W_](?:[\w.&'=-]*[\w=-])?", re.UNICODE)
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """An address in its canonical form: lower case, NFC, A-labels. Two spellings of one address are equal."""
+
+    local: str
+    domain: str
+
+    def __str__(self) -> str:
+        return f"{self.local}@{self.domain}"
+
+    @property
+    def untagged(self) -> Address:
+        """The address without its `+tag` (RFC 5233)."""
+        base, plus, _ = self.local.partition("+")
+        return Address(base, self.domain) if plus and base else self
+
+
+def parse(text: str) -> Address:
+    """The canonical form of any address that a mail may be sent to. Raises `InvalidAddress`."""
+    local, at, domain = text.strip().rpartition("@")
+    if len(local) > 1 and local[0] == local[-1] == '"':
+        local = re.sub(r"\\(.)", r"\1", local[1:-1])
+    # Folding can take a composed letter apart again.
+    local = unicodedata.normalize("NFC", unicodedata.normalize("NFC", local).casefold())
+    if not at or not local or len(local.encode(errors="replace")) > _LOCAL_MOST or not local.isprintable():
+        raise InvalidAddress(address=text)
+    return Address(local, canonical_domain(domain, of=text))
+
+
+def parse_new(text: str) -> Address:
+    """The canonical form of an address that is to be made: no tag, no quoting. Raises `InvalidAddress`."""
+    address = parse(text)
+    if not _NEW_LOCAL.fullmatch(address.local) or ".." in address.local:
+        raise InvalidAddress(address=text)
+    return address
+
+
+def canonical_domain(text: str, *, of: str = "") -> str:
+    """A domain's name in lower-case A-labels. Raises `InvalidAddress`, which names `of`."""
+    try:
+        name = idna.encode(text.strip().rstrip("."), uts46=True, transitional=False).decode("ascii").lower()
+    except (idna.IDNAError, UnicodeError) as fault:
+        raise InvalidAddress(address=of or text) from fault
+    if "." not in name or len(name) > _DOMAIN_MOST:
+        raise InvalidAddress(address=of or text)
+    return name
+
+
+def take(tx: Tx, address: Address, mailbox_id: MailboxId, role: AddressRole) -> None:
+    """Give the address to the mailbox. Raises `AddressTaken`, `NotFound` (no such domain)."""
+    domain = domains.get(tx, address.domain)
+    holder = queries.lease(tx, str(address))
+    if holder is not None:
+        raise AddressTaken(address=str(address), by=queries.holder_kind(tx, holder))
+    try:
+        queries.add_address(tx, str(address), domain.id, mailbox_id, role)
+    except Conflict as taken:  # two at once: the other was first
+        raise AddressTaken(address=str(address), by="mailbox") from taken
+
+
+def release(tx: Tx, address: Address, mailbox_id: MailboxId) -> None:
+    """Take an alias away. Raises `NotFound` when the mailbox has no such alias."""
+    holder = queries.lease(tx, str(address))
+    if holder is None or holder.mailbox_id != mailbox_id or holder.role is not AddressRole.ALIAS:
+        raise NotFound(what="alias", name=str(address))
+    queries.remove_address(tx, str(address))
+
+
+def resolve(tx: Tx, address: Address) -> Lease | None:
+    """Who answers to the address now: the address itself, then without its tag."""
+    exact = queries.lease(tx, str(address))
+    if exact is not None or address.untagged == address:
+        return exact
+    return queries.lease(tx, str(address.untagged))
+
+
+def aliases(tx: Tx, mailbox_id: MailboxId) -> Sequence[str]:
+    """The mailbox's further addresses."""
+    return queries.aliases(tx, mailbox_id)
+
+
+def primary(tx: Tx, mailbox_id: MailboxId) -> str:
+    """The mailbox's own address."""
+    return queries.primary_address(tx, mailbox_id)

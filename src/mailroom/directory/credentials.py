@@ -1,0 +1,93 @@
+# SPDX-FileCopyrightText: The Mailroom authors
+# SPDX-License-Identifier: Apache-2.0
+"""Passwords and the sessions that they open."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import hashlib
+import secrets
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+from argon2 import PasswordHasher
+from argon2.exceptions import InvalidHashError, VerificationError
+
+from mailroom.core.clock import DAY
+from mailroom.core.errors import InvalidAddress, InvalidValue
+from mailroom.core.ids import MemberId
+from mailroom.core.secrets import Secret
+from mailroom.directory import addresses, queries
+from mailroom.directory.model import Member, MemberStatus
+from mailroom.storage.ports import Store, Tx
+
+SESSION = 14 * DAY
+_SHORTEST = 8
+
+
+@functools.cache
+def _nobody() -> str:
+    """A hash that nothing fits: verified when there is no such member, so that the time taken does not tell."""
+    return PasswordHasher().hash(secrets.token_urlsafe())
+
+
+@dataclass(frozen=True, slots=True)
+class Passwords:
+    """argon2id (RFC 9106), in two threads of its own: each hash takes 64 MiB, and guessing must not take all memory."""
+
+    _threads: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(2, thread_name_prefix="argon2"))
+    _hasher: PasswordHasher = field(default_factory=PasswordHasher)
+
+    async def hash(self, password: Secret) -> str:
+        """The hash to keep. Raises `InvalidValue` for a password that is too short."""
+        if len(password.reveal()) < _SHORTEST:
+            raise InvalidValue(name="password", reason=f"at least {_SHORTEST} characters")
+        return await asyncio.get_running_loop().run_in_executor(self._threads, self._hasher.hash, password.reveal())
+
+    async def fits(self, password: Secret, kept: str) -> bool:
+        """Whether the password is the one that was hashed."""
+        return await asyncio.get_running_loop().run_in_executor(self._threads, self._verify, password.reveal(), kept)
+
+    def _verify(self, password: str, kept: str) -> bool:
+        try:
+            self._hasher.verify(kept or _nobody(), password)
+        except (VerificationError, InvalidHashError):
+            return False
+        return bool(kept)
+
+
+async def sign_in(store: Store, passwords: Passwords, *, name: str, password: Secret) -> Member | None:
+    """The active member whom a user name (userid, or own mailbox's address) and password name together, or none."""
+    address = _as_address(name)
+    # No name of ours has control characters, and PostgreSQL takes no NUL.
+    found = await store.read(lambda tx: queries.credentials(tx, name, address)) if name.isprintable() else None
+    member, kept = found if found is not None else (None, "")
+    fits = await passwords.fits(password, kept)
+    return member if fits and member is not None and member.status is MemberStatus.ACTIVE else None
+
+
+def _as_address(name: str) -> str:
+    try:
+        return str(addresses.parse(name))
+    except InvalidAddress:
+        return ""
+
+
+def open_session(tx: Tx, member_id: MemberId, token: Secret) -> None:
+    """Let the bearer of `token` act as the member for `SESSION` milliseconds. Only the token's digest is kept."""
+    queries.add_session(tx, _digest(token), member_id, expires_at=tx.now + SESSION)
+
+
+def session_member(tx: Tx, token: Secret) -> Member | None:
+    """Whom the bearer of the token may act as now."""
+    return queries.session_member(tx, _digest(token))
+
+
+def close_session(tx: Tx, token: Secret) -> None:
+    """End the session."""
+    queries.end_session(tx, _digest(token))
+
+
+def _digest(token: Secret) -> str:
+    return hashlib.sha256(token.reveal().encode()).hexdigest()

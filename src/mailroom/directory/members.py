@@ -1,0 +1,78 @@
+# SPDX-FileCopyrightText: The Mailroom authors
+# SPDX-License-Identifier: Apache-2.0
+"""Members: the persons with a login."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from mailroom.core.errors import InvalidValue, NameTaken, NotFound
+from mailroom.core.ids import MemberId, OrganisationId
+from mailroom.directory import queries
+from mailroom.directory.model import Member, MemberStatus, Role
+from mailroom.storage.ports import Conflict, Tx
+
+_USERID = re.compile(r"[\w][\w.@-]{0,63}", re.UNICODE)
+_NAME_MOST = 64
+
+
+def add(
+    tx: Tx, organisation_id: OrganisationId, userid: str, *, name: str, password_hash: str, role: Role = Role.MEMBER
+) -> Member:
+    """Add a member. `password_hash` comes from `credentials.Passwords.hash`; "" lets nobody in yet.
+    Raises `InvalidValue`, `NameTaken`.
+    """
+    if not _USERID.fullmatch(userid):
+        raise InvalidValue(name="userid", reason="1 to 64 letters, digits and . _ - @")
+    if not name.strip() or len(name) > _NAME_MOST or not name.isprintable():
+        raise InvalidValue(name="name", reason=f"1 to {_NAME_MOST} printable characters")
+    if queries.member(tx, userid) is not None:
+        raise NameTaken(what="member", name=userid)
+    try:
+        member_id = queries.add_member(tx, organisation_id, userid, name.strip(), password_hash, role)
+    except Conflict as taken:
+        raise NameTaken(what="member", name=userid) from taken
+    return Member(member_id, organisation_id, userid, name.strip(), MemberStatus.ACTIVE, role, "")
+
+
+def get(tx: Tx, userid: str) -> Member:
+    """The member with that userid. Raises `NotFound`."""
+    found = queries.member(tx, userid)
+    if found is None:
+        raise NotFound(what="member", name=userid)
+    return found
+
+
+def every(tx: Tx) -> Sequence[Member]:
+    """All members, by userid."""
+    return queries.members(tx)
+
+
+def change_status(tx: Tx, userid: str, status: MemberStatus) -> None:
+    """Let the member in or keep him out; open sessions end at once when he is out. Raises `NotFound`."""
+    member = get(tx, userid)
+    queries.change_member_status(tx, member.id, status)
+    if status is not MemberStatus.ACTIVE:
+        queries.end_sessions(tx, member.id)
+
+
+def change_password(tx: Tx, member_id: MemberId, password_hash: str) -> None:
+    """Set the hash of a new password; open sessions end."""
+    queries.change_password(tx, member_id, password_hash)
+    queries.end_sessions(tx, member_id)
+
+
+def organisation(tx: Tx) -> OrganisationId:
+    """The organisation of this installation. Raises `NotFound` before `mailroom init`."""
+    found = queries.organisation(tx)
+    if found is None:
+        raise NotFound(what="organisation", name="(run: mailroom init)")
+    return found
+
+
+def found_organisation(tx: Tx, name: str) -> OrganisationId:
+    """Make the organisation, once. Raises `NameTaken` when there is one."""
+    if queries.organisation(tx) is not None:
+        raise NameTaken(what="organisation", name=name)
+    return queries.add_organisation(tx, name)

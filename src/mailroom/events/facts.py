@@ -1,0 +1,50 @@
+# SPDX-FileCopyrightText: The Mailroom authors
+# SPDX-License-Identifier: Apache-2.0
+"""Every fact, on one page. A fact is written in the transaction in which it happened; `runtime/reactions.py` says who
+reacts. Fields are numbers and texts only, so that a fact is JSON at rest.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from mailroom.core.ids import ContentId, FolderId, MailboxId, SenderId, Uid
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MailArrived:
+    """A new mail was delivered to a mailbox; never a copy, a draft, an import or a backup."""
+
+    mailbox_id: MailboxId
+    folder_id: FolderId
+    uid: Uid
+    content_id: ContentId
+    envelope_from: str  # "" is the null reverse-path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SenderDisabled:
+    """A sender was switched off because its other end has failed for too long or said that it is gone."""
+
+    sender_id: SenderId
+    code: str
+    reason: str
+
+
+Fact = MailArrived | SenderDisabled
+
+KINDS: dict[str, type[Fact]] = {kind.__name__: kind for kind in (MailArrived, SenderDisabled)}
+
+
+def to_json(fact: Fact) -> str:
+    """The fact's fields, at rest."""
+    return json.dumps(dataclasses.asdict(fact), ensure_ascii=False, separators=(",", ":"))
+
+
+def from_json(kind: str, payload: str) -> Fact:
+    """The fact that `to_json` wrote. Fields that a later release added take their defaults."""
+    fields: dict[str, Any] = json.loads(payload)
+    return KINDS[kind](**fields)

@@ -1,0 +1,124 @@
+# SPDX-FileCopyrightText: The Mailroom authors
+# SPDX-License-Identifier: Apache-2.0
+"""The octets of mails: small ones in a row that shares the delivery's commit, large ones in a blob named by its digest.
+
+A blob that nobody refers to is collected, and a mail that is just being accepted must not lose its body to that. Hence
+three steps: *pin* (a row, which keeps the collector away for a day), *keep* (the octets, durable), *refer* (in the
+transaction that files the mail). The collector dooms a row before it deletes the octets, and a doomed blob cannot be
+pinned until it has gone.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from backports import zstd
+
+from mailroom.core.clock import DAY, MINUTE
+from mailroom.core.errors import Unavailable
+from mailroom.core.ids import ContentId
+from mailroom.mailboxes import queries
+from mailroom.mime.structure import Summary
+from mailroom.storage.ports import Blobs, Store, Tx
+
+PIN = DAY
+# A blob that was doomed so long ago was left so by a collector that died.
+_DOOM = 10 * MINUTE
+_COLLECT_AT_ONCE = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Small:
+    """A body that lies in memory."""
+
+    octets: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Large:
+    """A body that `Bodies.keep` has made durable."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Bodies:
+    """Keeps, reads and collects the octets of mails."""
+
+    store: Store
+    blobs: Blobs
+
+    async def keep(self, name: str, source: Path) -> Large:
+        """Make a large body durable before the transaction that refers to it; it stays for a day without a reference.
+        Raises `NoSpace`, `Unavailable`.
+        """
+        await self.store.write(lambda tx: _pin(tx, name))
+        await self.blobs.keep(name, source)
+        return Large(name)
+
+    async def read(self, content_id: ContentId, start: int = 0, end: int | None = None) -> AsyncIterator[bytes]:
+        """The mail's octets from `start` up to `end`, in chunks. Raises `NotFound`, `Unavailable`."""
+        found = await self.store.read(lambda tx: queries.body(tx, content_id))
+        if isinstance(found, bytes):
+            yield zstd.decompress(found)[start:end]
+            return
+        async for chunk in self.blobs.read(found, start, end):
+            yield chunk
+
+    async def collect(self) -> int:
+        """Delete blobs that nobody has referred to for a day; how many."""
+        doomed = await self.store.write(
+            lambda tx: queries.doom_blobs(
+                tx, unpinned_before=tx.now - PIN, doomed_before=tx.now - _DOOM, limit=_COLLECT_AT_ONCE
+            )
+        )
+        for name in doomed:
+            await self.blobs.drop(name)
+            await self.store.write(partial(queries.forget_blob, name=name))
+        return len(doomed)
+
+
+def _pin(tx: Tx, name: str) -> None:
+    if not queries.pin_blob(tx, name):
+        raise Unavailable(what="body store")
+
+
+def add(tx: Tx, body: Small | Large, summary: Summary, *, size: int, refs: int) -> ContentId:
+    """File what a mail says, for `refs` mails that are appended in this same transaction. Raises `Unavailable`."""
+    content_id = queries.add_content(
+        tx,
+        refs=refs,
+        size=size,
+        blob=body.name if isinstance(body, Large) else "",
+        message_id=summary.message_id,
+        subject=summary.subject,
+        sender=summary.from_,
+        recipients=summary.to,
+        preview=summary.preview,
+        attachments=json.dumps(summary.attachments, ensure_ascii=False),
+        sent_at=summary.date_ms,
+        refers_to=" ".join((*summary.references, *summary.in_reply_to)),
+        envelope=summary.envelope,
+        bodystructure=summary.bodystructure,
+        parts=summary.parts_json,
+    )
+    match body:
+        case Small(octets):
+            queries.add_body(tx, content_id, zstd.compress(octets, 1))
+        case Large(name):
+            if not queries.refer_blob(tx, name):
+                raise Unavailable(what="body store")  # its pin has run out
+    return content_id
+
+
+def share(tx: Tx, content_id: ContentId, *, by: int) -> None:
+    """So many more mails show the content (fewer, if negative). The last one that goes takes the content with it."""
+    left = queries.count_refs(tx, content_id, by)
+    if left > 0:
+        return
+    if name := queries.remove_content(tx, content_id):
+        queries.release_blob(tx, name)

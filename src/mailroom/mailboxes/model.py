@@ -1,0 +1,152 @@
+# SPDX-FileCopyrightText: The Mailroom authors
+# SPDX-License-Identifier: Apache-2.0
+"""The values of the mail store."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+
+from mailroom.core.ids import ContentId, FolderId, MailboxId, MemberId, Modseq, OrganisationId, Uid
+
+
+class MailboxKind(enum.StrEnum):
+    """Who uses a mailbox."""
+
+    PERSONAL = "personal"  # one member, its owner
+    PUBLIC = "public"  # several members
+
+
+class MailboxStatus(enum.StrEnum):
+    """Whether a mailbox takes mail."""
+
+    ACTIVE = "active"
+    DISABLED = "disabled"  # no mail, no login; everything is kept
+
+
+class FolderRole(enum.StrEnum):
+    """What a folder is for (RFC 6154). A mailbox has at most one folder of each role but the last."""
+
+    INBOX = "inbox"
+    DRAFTS = "drafts"
+    SENT = "sent"
+    JUNK = "junk"
+    TRASH = "trash"
+    OWN = ""
+
+
+# The folders that every mailbox begins with.
+FIRST_FOLDERS = {
+    FolderRole.INBOX: "INBOX",
+    FolderRole.DRAFTS: "Drafts",
+    FolderRole.SENT: "Sent",
+    FolderRole.JUNK: "Junk",
+    FolderRole.TRASH: "Trash",
+}
+
+
+class Flag(enum.IntFlag):
+    """System flags (RFC 9051 §2.3.2), as the bits that a row holds."""
+
+    SEEN = 1
+    ANSWERED = 2
+    FLAGGED = 4
+    DELETED = 8
+    DRAFT = 16
+
+
+NO_FLAGS = Flag(0)
+
+
+@dataclass(frozen=True, slots=True)
+class Mailbox:
+    """The thing with addresses, folders and a quota. Sizes in octets; a quota of 0 is none."""
+
+    id: MailboxId
+    organisation_id: OrganisationId
+    kind: MailboxKind
+    name: str
+    owner_id: MemberId | None
+    status: MailboxStatus
+    quota: int
+    used: int
+
+
+@dataclass(frozen=True, slots=True)
+class Folder:
+    """A folder and its counters."""
+
+    id: FolderId
+    mailbox_id: MailboxId
+    name: str  # the whole path, parts joined by "/"
+    role: FolderRole
+    uidvalidity: int
+    uidnext: Uid
+    modseq: Modseq
+    mails: int
+    unseen: int
+
+
+@dataclass(frozen=True, slots=True)
+class Mail:
+    """One mail in one folder, without its content."""
+
+    folder_id: FolderId
+    uid: Uid
+    content_id: ContentId
+    modseq: Modseq
+    flags: Flag
+    keywords: frozenset[str]
+    size: int
+    internal_date: int
+
+
+@dataclass(frozen=True, slots=True)
+class Headline:
+    """A mail as a list shows it."""
+
+    mail: Mail
+    sender: str
+    subject: str
+    preview: str
+    attachments: tuple[str, ...]
+    sent_at: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """What a mail says, as computed once at delivery."""
+
+    id: ContentId
+    size: int
+    message_id: str
+    subject: str
+    sender: str
+    recipients: str
+    preview: str
+    attachments: tuple[str, ...]
+    sent_at: int | None
+    parts: str  # see `mime.structure.from_json`
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """Where a mail has come to lie."""
+
+    folder_id: FolderId
+    uid: Uid
+    modseq: Modseq
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What a folder's view must learn to be up to date at `modseq`."""
+
+    modseq: Modseq
+    changed: tuple[Mail, ...]  # new ones, and old ones with other flags
+    vanished: tuple[Uid, ...]
+
+
+def topic(mailbox_id: MailboxId) -> str:
+    """The hint that something changed in a mailbox."""
+    return f"mailbox:{mailbox_id}"

@@ -1,0 +1,118 @@
+# SPDX-FileCopyrightText: The Mailroom authors
+# SPDX-License-Identifier: Apache-2.0
+"""The one loop that sends: claim what is due, let the sender kind do it, write down what became of it.
+
+The network is outside, transactions are inside: claim (transaction), send (network), record (transaction). When the
+process dies between the last two, the lease runs out and the recipient is claimed again; a kind whose provider cannot
+tell a repeat from a second message is then not tried again, and the recipient ends as unknown.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from mailroom.core import log
+from mailroom.core.clock import MINUTE, Clock
+from mailroom.core.ids import NewId, SenderId
+from mailroom.messaging import queries, receipts
+from mailroom.messaging.model import Due, Sender
+from mailroom.messaging.receipts import FAILURES_BEFORE_PAUSE, Attempt
+from mailroom.messaging.send import TOPIC
+from mailroom.messaging.senders import Senders
+from mailroom.senders.contract import Manifest, Outcome, Parcel, Unknown
+from mailroom.storage.ports import Store, Tx
+
+T = TypeVar("T")
+
+_LOG = log.get("dispatch")
+
+# A lost hint costs so many seconds.
+POLL = 1.0
+# How much longer a lease lasts than the kind's own time limit.
+_MARGIN = MINUTE
+
+
+@dataclass(frozen=True, slots=True)
+class Dispatch:
+    """Sends what is due. `chance` gives numbers from 0 to 1, for the jitter of retries."""
+
+    store: Store
+    senders: Senders
+    clock: Clock
+    new_id: NewId
+    chance: Callable[[], float]
+    _under_way: Counter[SenderId] = field(default_factory=Counter)
+    _tasks: set[asyncio.Task[Any]] = field(default_factory=set)
+
+    async def run(self) -> None:
+        """Send until cancelled; then finish what has been begun."""
+        with self.store.hints.listen(TOPIC) as ear:
+            try:
+                while True:
+                    # Shielded, since what has been claimed must be begun: else it would wait for its lease to end.
+                    if not await asyncio.shield(self._keep(self._begin())):
+                        await ear.wait(POLL)
+            finally:
+                while self._tasks:
+                    await asyncio.wait(self._tasks)
+
+    def _keep(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    async def _begin(self) -> int:
+        """Claim as much as the senders may do at once, and begin it; how much that was."""
+        lease = self.new_id()
+        busy = dict(self._under_way)
+        claimed = await self.store.write(lambda tx: self._claim(tx, lease, busy))
+        for sender, due in claimed:
+            self._under_way[sender.id] += 1
+            self._keep(self._attempt(sender, due, lease)).add_done_callback(_tell)
+        return len(claimed)
+
+    def _claim(self, tx: Tx, lease: str, busy: dict[SenderId, int]) -> Sequence[tuple[Sender, Due]]:
+        claimed: list[tuple[Sender, Due]] = []
+        for sender in queries.senders_due(tx):
+            manifest = self.senders.kind(sender.kind).manifest
+            # A failing sender is probed by one.
+            at_once = 1 if sender.failures >= FAILURES_BEFORE_PAUSE else manifest.concurrency
+            if (free := at_once - busy.get(sender.id, 0)) > 0:
+                until = tx.now + manifest.timeout + _MARGIN
+                claimed += [(sender, due) for due in queries.claim(tx, sender.id, lease=lease, until=until, limit=free)]
+        return claimed
+
+    async def _attempt(self, sender: Sender, due: Due, lease: str) -> None:
+        try:
+            began = self.clock()
+            outcome = await self._send(sender, due, began)
+            attempt = Attempt(due, lease, began, self.clock() - began, outcome)
+            manifest = self.senders.kind(sender.kind).manifest
+            await self.store.write(lambda tx: self._record(tx, attempt, manifest))
+            _LOG.info(
+                "attempted", recipient=due.code, sender=sender.code, outcome=type(outcome).__name__, code=outcome.code
+            )
+        finally:
+            self._under_way[sender.id] -= 1
+
+    async def _send(self, sender: Sender, due: Due, began: int) -> Outcome:
+        kind = self.senders.kind(sender.kind)
+        if due.interrupted and not kind.manifest.idempotent:
+            return Unknown("interrupted", "an earlier attempt was cut off; a repeat might double the message")
+        parcel = Parcel(due.code, due.address, due.content, due.attempts, began)
+        return await kind.send(self.senders.account(sender), parcel)
+
+    def _record(self, tx: Tx, attempt: Attempt, manifest: Manifest) -> None:
+        receipts.record(tx, attempt, manifest=manifest, chance=self.chance)
+        tx.hint(TOPIC)  # a place has become free
+
+
+def _tell(attempt: asyncio.Task[None]) -> None:
+    """Log a bug, or a store that was away. The lease runs out, and the recipient is tried again."""
+    if not attempt.cancelled() and (fault := attempt.exception()) is not None:
+        _LOG.error("attempt failed", exc_info=fault)

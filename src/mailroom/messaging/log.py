@@ -1,0 +1,25 @@
+# SPDX-FileCopyrightText: The Mailroom authors
+# SPDX-License-Identifier: Apache-2.0
+"""What has gone out, what waits, and why: for those who look after it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from mailroom.core.ids import RecipientId
+from mailroom.messaging import queries
+from mailroom.messaging.model import Entry, Try
+from mailroom.messaging.states import State
+from mailroom.storage.ports import Tx
+
+
+def entries(
+    tx: Tx, *, states: Sequence[State] = tuple(State), before: RecipientId | None = None, limit: int
+) -> Sequence[Entry]:
+    """Recipients in one of the states, the newest first, below the id `before`."""
+    return queries.entries(tx, states=states, before=before, limit=limit)
+
+
+def attempts(tx: Tx, recipient_id: RecipientId) -> Sequence[Try]:
+    """Every attempt to reach one recipient, the first one first."""
+    return queries.attempts(tx, recipient_id)

@@ -1,0 +1,366 @@
+# SPDX-FileCopyrightText: The Mailroom authors
+# SPDX-License-Identifier: Apache-2.0
+"""All SQL of messaging."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+from sqlalchemy import bindparam, insert, or_, select, update
+
+from mailroom.core.errors import NotFound, NotResendable
+from mailroom.core.ids import MessageId, RecipientId, SenderId
+from mailroom.messaging.model import Due, Entry, Origin, Sender, SenderState, Try
+from mailroom.messaging.states import News, State, after
+from mailroom.storage import schema, sql
+from mailroom.storage.claim import Claims
+from mailroom.storage.ports import Row, Tx
+
+_senders = schema.senders
+_messages = schema.messages
+_recipients = schema.recipients
+_attempts = schema.attempts
+
+# --- senders
+
+_SENDER = select(
+    _senders.c.id,
+    _senders.c.code,
+    _senders.c.name,
+    _senders.c.kind,
+    _senders.c.settings,
+    _senders.c.secrets,
+    _senders.c.state,
+    _senders.c.reason,
+    _senders.c.failures,
+    _senders.c.failing_since,
+    _senders.c.paused_until,
+)
+_SENDER_BY_CODE = _SENDER.where(_senders.c.code == bindparam("code"))
+_LOCK_SENDER = _SENDER.where(_senders.c.id == bindparam("sender_id")).with_for_update()
+_SENDERS_DUE = _SENDER.where(
+    _senders.c.state == SenderState.ACTIVE.value,
+    or_(_senders.c.paused_until.is_(None), _senders.c.paused_until <= bindparam("now")),
+    select(_recipients.c.id)
+    .where(_recipients.c.sender_id == _senders.c.id, _recipients.c.next_at <= bindparam("now"))
+    .exists(),
+).order_by(_senders.c.id)
+_GIVEN = ("name", "kind", "settings", "secrets", "state")
+_SAVE_SENDER = (
+    sql.insert(_senders)
+    .values(
+        {name: bindparam(name) for name in (*_GIVEN, "code")} | {"created_at": bindparam("now")},
+    )
+    .on_conflict_do_update(
+        index_elements=[_senders.c.code],
+        set_={
+            **{name: bindparam(name) for name in _GIVEN},
+            "reason": "",
+            "failures": 0,
+            "failing_since": None,
+            "paused_until": None,
+        },
+    )
+    .returning(_senders.c.id)
+)
+_CHANGE_SENDER_STATE = (
+    update(_senders)
+    .where(_senders.c.id == bindparam("which"), _senders.c.state != bindparam("new_state"))
+    .values(state=bindparam("new_state"), reason=bindparam("new_reason"))
+)
+_SENDER_WORKS = (
+    update(_senders)
+    .where(_senders.c.id == bindparam("which"))
+    .values(failures=0, failing_since=None, paused_until=None)
+)
+_SENDER_FAILS = (
+    update(_senders)
+    .where(_senders.c.id == bindparam("which"))
+    .values(failures=bindparam("count"), failing_since=bindparam("since"), paused_until=bindparam("until"))
+)
+
+
+def _to_sender(row: Row) -> Sender:
+    return Sender(
+        id=SenderId(row[0]),
+        code=row[1],
+        name=row[2],
+        kind=row[3],
+        settings=json.loads(row[4]),
+        sealed=bytes(row[5]),
+        state=SenderState(row[6]),
+        reason=row[7],
+        failures=row[8],
+        failing_since=row[9],
+        paused_until=row[10],
+    )
+
+
+def sender_by_code(tx: Tx, code: str) -> Sender | None:
+    row = tx.first(_SENDER_BY_CODE, code=code)
+    return _to_sender(row) if row else None
+
+
+def lock_sender(tx: Tx, sender_id: SenderId) -> Sender:
+    row = tx.first(_LOCK_SENDER, sender_id=sender_id)
+    assert row is not None, "a recipient refers to it"
+    return _to_sender(row)
+
+
+def senders_due(tx: Tx) -> Sequence[Sender]:
+    """The active senders, not paused, that have something to send now."""
+    return [_to_sender(row) for row in tx.all(_SENDERS_DUE, now=tx.now)]
+
+
+def save_sender(
+    tx: Tx, *, code: str, name: str, kind: str, settings: str, secrets: bytes, state: SenderState
+) -> SenderId:
+    row = tx.first(
+        _SAVE_SENDER,
+        code=code,
+        name=name,
+        kind=kind,
+        settings=settings,
+        secrets=secrets,
+        state=state.value,
+        now=tx.now,
+    )
+    return SenderId(sql.returned(row))
+
+
+def change_sender_state(tx: Tx, sender_id: SenderId, state: SenderState, reason: str) -> int:
+    """1 when the state really changed, else 0."""
+    return tx.run(_CHANGE_SENDER_STATE, which=sender_id, new_state=state.value, new_reason=reason)
+
+
+def sender_works(tx: Tx, sender_id: SenderId) -> None:
+    tx.run(_SENDER_WORKS, which=sender_id)
+
+
+def sender_fails(tx: Tx, sender_id: SenderId, *, failures: int, since: int, paused_until: int | None) -> None:
+    tx.run(_SENDER_FAILS, which=sender_id, count=failures, since=since, until=paused_until)
+
+
+# --- messages and recipients
+
+_ADD_MESSAGE = (
+    insert(_messages)
+    .values(
+        msgid=bindparam("msgid"),
+        origin=bindparam("origin"),
+        trace=bindparam("trace"),
+        content=bindparam("content"),
+        created_at=bindparam("now"),
+    )
+    .returning(_messages.c.id)
+)
+_ADD_RECIPIENT = insert(_recipients).values(
+    message_id=bindparam("message_id"),
+    sender_id=bindparam("sender_id"),
+    code=bindparam("code"),
+    address=bindparam("address"),
+    state=State.QUEUED.value,
+    created_at=bindparam("now"),
+    updated_at=bindparam("now"),
+    next_at=bindparam("now"),
+)
+_CUT_OFF = select(_recipients.c.id).where(
+    _recipients.c.sender_id == bindparam("within"),
+    _recipients.c.next_at <= bindparam("now"),
+    _recipients.c.lease != "",
+)
+_claims = Claims(_recipients, where=_recipients.c.sender_id == bindparam("within"))
+_DUE = (
+    select(
+        _recipients.c.id,
+        _recipients.c.sender_id,
+        _recipients.c.code,
+        _recipients.c.address,
+        _recipients.c.attempts,
+        _messages.c.content,
+    )
+    .join(_messages, _messages.c.id == _recipients.c.message_id)
+    .where(_recipients.c.id.in_(bindparam("claimed", expanding=True)))
+    .order_by(_recipients.c.id)
+)
+_LOCK_STATE = select(_recipients.c.state).where(_recipients.c.id == bindparam("which")).with_for_update()
+_HOLDS = select(_recipients.c.id).where(
+    _recipients.c.id == bindparam("which"), _recipients.c.lease == bindparam("ours")
+)
+_CHANGE_STATE = (
+    update(_recipients)
+    .where(_recipients.c.id == bindparam("which"))
+    .values(
+        state=bindparam("new_state"),
+        provider_id=bindparam("new_provider_id"),
+        reason=bindparam("new_reason"),
+        updated_at=bindparam("now"),
+        next_at=None,
+        lease="",
+    )
+)
+_EXPLAIN = (
+    update(_recipients)
+    .where(_recipients.c.id == bindparam("which"))
+    .values(reason=bindparam("new_reason"), updated_at=bindparam("now"))
+)
+_RESEND = (
+    update(_recipients)
+    .where(_recipients.c.id == bindparam("which"))
+    .values(state=State.QUEUED.value, attempts=0, next_at=bindparam("now"), lease="", updated_at=bindparam("now"))
+)
+_ADD_ATTEMPT = insert(_attempts).values(
+    {name: bindparam(name) for name in ("recipient_id", "number", "began_at", "took", "outcome", "code", "detail")}
+)
+_ENTRIES = (
+    select(
+        _recipients.c.id,
+        _recipients.c.message_id,
+        _messages.c.msgid,
+        _messages.c.origin,
+        _messages.c.trace,
+        _senders.c.code,
+        _senders.c.kind,
+        _recipients.c.address,
+        _recipients.c.state,
+        _recipients.c.attempts,
+        _recipients.c.next_at,
+        _recipients.c.provider_id,
+        _recipients.c.reason,
+        _recipients.c.created_at,
+        _recipients.c.updated_at,
+    )
+    .join(_messages, _messages.c.id == _recipients.c.message_id)
+    .join(_senders, _senders.c.id == _recipients.c.sender_id)
+    .where(_recipients.c.id < bindparam("before"), _recipients.c.state.in_(bindparam("states", expanding=True)))
+    .order_by(_recipients.c.id.desc())
+    .limit(bindparam("limit"))
+)
+_ATTEMPT_LOG = (
+    select(
+        _attempts.c.number,
+        _attempts.c.began_at,
+        _attempts.c.took,
+        _attempts.c.outcome,
+        _attempts.c.code,
+        _attempts.c.detail,
+    )
+    .where(_attempts.c.recipient_id == bindparam("which"))
+    .order_by(_attempts.c.id)
+)
+_LAST_ID = 1 << 62
+
+
+def add_message(tx: Tx, *, msgid: str, origin: Origin, trace: str, content: str) -> MessageId:
+    row = tx.first(_ADD_MESSAGE, msgid=msgid, origin=origin.value, trace=trace, content=content, now=tx.now)
+    return MessageId(sql.returned(row))
+
+
+def add_recipient(tx: Tx, message_id: MessageId, sender_id: SenderId, *, code: str, address: str) -> None:
+    tx.run(_ADD_RECIPIENT, message_id=message_id, sender_id=sender_id, code=code, address=address, now=tx.now)
+
+
+def claim(tx: Tx, sender_id: SenderId, *, lease: str, until: int, limit: int) -> Sequence[Due]:
+    """Take up to `limit` recipients of one sender that are due, oldest first."""
+    cut_off = {row[0] for row in tx.all(_CUT_OFF, within=sender_id, now=tx.now)}
+    claimed = [row[0] for row in _claims.claim(tx, lease=lease, until=until, limit=limit, within=sender_id)]
+    if not claimed:
+        return []
+    return [
+        Due(
+            id=RecipientId(row[0]),
+            sender_id=SenderId(row[1]),
+            code=row[2],
+            address=row[3],
+            attempts=row[4],
+            content=json.loads(row[5]),
+            interrupted=row[0] in cut_off,
+        )
+        for row in tx.all(_DUE, claimed=claimed)
+    ]
+
+
+def recipient_state(tx: Tx, recipient_id: RecipientId) -> State:
+    """The state, locked until the commit. Raises `NotFound`."""
+    row = tx.first(_LOCK_STATE, which=recipient_id)
+    if row is None:
+        raise NotFound(what="recipient", name=str(recipient_id))
+    return State(row[0])
+
+
+def change_state(tx: Tx, recipient_id: RecipientId, *, state: State, provider_id: str, reason: str) -> None:
+    """End the recipient in that state; it is not due any more."""
+    tx.run(
+        _CHANGE_STATE,
+        which=recipient_id,
+        new_state=state.value,
+        new_provider_id=provider_id,
+        new_reason=reason,
+        now=tx.now,
+    )
+
+
+def try_again(tx: Tx, recipient_id: RecipientId, *, lease: str, at: int, reason: str) -> None:
+    """Let the recipient be due at `at`, if the lease still is ours."""
+    if _claims.again(tx, recipient_id, lease=lease, at=at):
+        tx.run(_EXPLAIN, which=recipient_id, new_reason=reason, now=tx.now)
+
+
+def holds(tx: Tx, recipient_id: RecipientId, lease: str) -> bool:
+    """Whether the lease still is ours."""
+    return tx.first(_HOLDS, which=recipient_id, ours=lease) is not None
+
+
+def resend(tx: Tx, recipient_id: RecipientId) -> None:
+    """Make a recipient due from its first attempt on. Raises `NotFound`, `NotResendable`."""
+    state = recipient_state(tx, recipient_id)
+    if after(state, News.RESEND) is not State.QUEUED or state is State.QUEUED:
+        raise NotResendable(state=state.value)
+    tx.run(_RESEND, which=recipient_id, now=tx.now)
+
+
+def add_attempt(tx: Tx, due: Due, *, began_at: int, took: int, outcome: str, code: str, detail: str) -> None:
+    tx.run(
+        _ADD_ATTEMPT,
+        recipient_id=due.id,
+        number=due.attempts,
+        began_at=began_at,
+        took=took,
+        outcome=outcome,
+        code=code,
+        detail=detail,
+    )
+
+
+def entries(tx: Tx, *, states: Sequence[State], before: RecipientId | None, limit: int) -> Sequence[Entry]:
+    rows = tx.all(
+        _ENTRIES,
+        states=[state.value for state in states],
+        before=_LAST_ID if before is None else before,
+        limit=limit,
+    )
+    return [
+        Entry(
+            id=RecipientId(row[0]),
+            message_id=MessageId(row[1]),
+            msgid=row[2],
+            origin=Origin(row[3]),
+            trace=row[4],
+            sender=row[5],
+            kind=row[6],
+            address=row[7],
+            state=State(row[8]),
+            attempts=row[9],
+            next_at=row[10],
+            provider_id=row[11],
+            reason=row[12],
+            created_at=row[13],
+            updated_at=row[14],
+        )
+        for row in rows
+    ]
+
+
+def attempts(tx: Tx, recipient_id: RecipientId) -> Sequence[Try]:
+    return [Try(*row) for row in tx.all(_ATTEMPT_LOG, which=recipient_id)]

@@ -1,0 +1,126 @@
+# SPDX-FileCopyrightText: The Mailroom authors
+# SPDX-License-Identifier: Apache-2.0
+"""What became of an attempt, and what the provider says later, written down: the one place that changes a recipient's
+state and a sender's health.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from mailroom.core.clock import DAY, MINUTE
+from mailroom.events import outbox
+from mailroom.events.facts import SenderDisabled
+from mailroom.messaging import queries
+from mailroom.messaging.model import Due, Sender, SenderState
+from mailroom.messaging.states import News, after
+from mailroom.senders.contract import Manifest, Outcome, Refused, Scope, Sent, TryLater, Unknown
+from mailroom.storage.ports import Tx
+
+# After so many failures in a row a sender is only probed, once a minute, by one recipient.
+FAILURES_BEFORE_PAUSE = 5
+PAUSE = MINUTE
+# A sender whose every attempt has failed for so long, and so often, is disabled.
+FAILING_MOST = 5 * DAY
+FAILURES_BEFORE_DISABLING = 20
+
+Chance = Callable[[], float]
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One try that has ended."""
+
+    due: Due
+    lease: str
+    began_at: int
+    took: int
+    outcome: Outcome
+
+
+def record(tx: Tx, attempt: Attempt, *, manifest: Manifest, chance: Chance) -> None:
+    """Write down an attempt and what follows from it: the end, or the next attempt. A stale one (its lease was lost) is
+    logged, and changes the recipient only if it says that the provider took it.
+    """
+    due, outcome = attempt.due, attempt.outcome
+    queries.add_attempt(
+        tx,
+        due,
+        began_at=attempt.began_at,
+        took=attempt.took,
+        outcome=type(outcome).__name__,
+        code=outcome.code,
+        detail=outcome.text,
+    )
+    sender = queries.lock_sender(tx, due.sender_id)
+    match outcome:
+        case Sent(provider_id=provider_id):
+            _end(tx, attempt, News.ACCEPTED, provider_id=provider_id)
+        case Refused():
+            _end(tx, attempt, News.REFUSED)
+        case Unknown():
+            _end(tx, attempt, News.ANSWER_LOST)
+        case TryLater(after=wait):
+            at = next_attempt(manifest, due.attempts, tx.now, wait=wait, chance=chance)
+            if at is None:
+                _end(tx, attempt, News.EXHAUSTED)
+            else:
+                queries.try_again(
+                    tx, due.id, lease=attempt.lease, at=at, reason=f"{outcome.code} {outcome.text}".strip()
+                )
+    _judge_sender(tx, sender, outcome)
+
+
+def next_attempt(manifest: Manifest, attempts: int, now: int, *, wait: int | None, chance: Chance) -> int | None:
+    """When to try again after so many attempts: by the kind's schedule, with its jitter, but not before the `wait` that
+    the other end asked for; none when the schedule has ended.
+    """
+    if attempts > len(manifest.retries):
+        return None
+    planned = manifest.retries[attempts - 1]
+    jittered = round(planned * (1 + manifest.jitter * (2 * chance() - 1)))
+    return now + max(jittered, wait or 0)
+
+
+def _end(tx: Tx, attempt: Attempt, news: News, *, provider_id: str = "") -> None:
+    # A stale holder may only say that the provider has taken it; the rest is for who holds the lease now.
+    if news is not News.ACCEPTED and not queries.holds(tx, attempt.due.id, attempt.lease):
+        return
+    before = queries.recipient_state(tx, attempt.due.id)
+    state = after(before, news)
+    if state is before:
+        return
+    queries.change_state(
+        tx,
+        attempt.due.id,
+        state=state,
+        provider_id=provider_id,
+        reason="" if news is News.ACCEPTED else f"{attempt.outcome.code} {attempt.outcome.text}".strip(),
+    )
+
+
+def _judge_sender(tx: Tx, sender: Sender, outcome: Outcome) -> None:
+    if isinstance(outcome, Sent):
+        if sender.failures:
+            queries.sender_works(tx, sender.id)
+        return
+    if isinstance(outcome, Refused) and outcome.scope is Scope.SENDER:
+        _disable(tx, sender, f"{outcome.code} {outcome.text}".strip())
+        return
+    if isinstance(outcome, Refused | Unknown) or outcome.scope is not Scope.SENDER:
+        return
+    failures = sender.failures + 1
+    since = tx.now if sender.failing_since is None else sender.failing_since
+    if failures >= FAILURES_BEFORE_DISABLING and tx.now - since >= FAILING_MOST:
+        _disable(tx, sender, f"{outcome.code} {outcome.text}".strip())
+        return
+    paused_until = sender.paused_until  # by one that was under way at the same time
+    if pause := outcome.after or (PAUSE if failures >= FAILURES_BEFORE_PAUSE else 0):
+        paused_until = max(paused_until or 0, tx.now + pause)
+    queries.sender_fails(tx, sender.id, failures=failures, since=since, paused_until=paused_until)
+
+
+def _disable(tx: Tx, sender: Sender, reason: str) -> None:
+    if queries.change_sender_state(tx, sender.id, SenderState.DISABLED, reason):
+        outbox.emit(tx, SenderDisabled(sender_id=sender.id, code=sender.code, reason=reason))

@@ -1,0 +1,77 @@
+# SPDX-FileCopyrightText: The Mailroom authors
+# SPDX-License-Identifier: Apache-2.0
+"""Senders: the configured ways out, their secrets sealed at rest."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from mailroom.core.errors import InvalidValue
+from mailroom.core.ids import SenderId
+from mailroom.core.secrets import Secret
+from mailroom.messaging import queries
+from mailroom.messaging.model import Sender, SenderState
+from mailroom.messaging.send import TOPIC
+from mailroom.senders.contract import Account, SenderKind
+from mailroom.storage.ports import Tx
+from mailroom.storage.seal import Seal
+
+
+@dataclass(frozen=True, slots=True)
+class Senders:
+    """Makes, changes and opens senders."""
+
+    kinds: Mapping[str, SenderKind]
+    seal: Seal
+
+    def kind(self, name: str) -> SenderKind:
+        """The code behind a kind. Raises `InvalidValue`."""
+        try:
+            return self.kinds[name]
+        except KeyError:
+            raise InvalidValue(name="kind", reason=f"one of: {', '.join(sorted(self.kinds))}") from None
+
+    def save(
+        self,
+        tx: Tx,
+        *,
+        code: str,
+        name: str,
+        kind: str,
+        settings: Mapping[str, str],
+        secrets: Mapping[str, Secret],
+        state: SenderState = SenderState.ACTIVE,
+    ) -> SenderId:
+        """Make the sender with that code, or give it new settings; either way it counts its failures from none. The
+        settings of an active one are checked. Raises `InvalidValue`, `EgressRefused`.
+        """
+        if state is SenderState.ACTIVE:
+            self.kind(kind).check(settings, secrets)
+        opened = {key: secret.reveal() for key, secret in secrets.items()}
+        sender_id = queries.save_sender(
+            tx,
+            code=code,
+            name=name,
+            kind=kind,
+            settings=json.dumps(dict(settings), ensure_ascii=False),
+            secrets=self.seal.seal(json.dumps(opened)),
+            state=state,
+        )
+        tx.hint(TOPIC)
+        return sender_id
+
+    def account(self, sender: Sender) -> Account:
+        """The sender with its secrets open, for the moment of sending."""
+        return Account(sender.code, sender.settings, self.secrets(sender))
+
+    def secrets(self, sender: Sender) -> dict[str, Secret]:
+        """The sender's secrets."""
+        opened: dict[str, str] = json.loads(self.seal.unseal(sender.sealed).reveal())
+        return {key: Secret(text) for key, text in opened.items()}
+
+
+def by_code(tx: Tx, code: str) -> Sender | None:
+    """The sender with that code."""
+    return queries.sender_by_code(tx, code)

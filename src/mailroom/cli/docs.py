@@ -1,0 +1,80 @@
+# SPDX-FileCopyrightText: The Mailroom authors
+# SPDX-License-Identifier: Apache-2.0
+"""`mailroom docs`: the reference pages that are made from the code. The gate compares them with what is committed."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from mailroom.core import errors
+from mailroom.core.errors import Refusal
+from mailroom.core.settings import Settings
+from mailroom.senders.catalogue import open_kinds
+from mailroom.senders.contract import Tools
+from mailroom.senders.egress import Egress
+from mailroom.senders.http import Http
+
+
+def docs(
+    into: Annotated[Path, typer.Option(help="The folder to write to.")] = Path("docs/reference"),
+) -> None:
+    """Write the reference pages: settings, errors, sender kinds."""
+    into.mkdir(parents=True, exist_ok=True)
+    for name, page in pages().items():
+        (into / name).write_text(page, encoding="utf-8")
+
+
+def pages() -> dict[str, str]:
+    """Every page by its file name."""
+    kinds = ("kind", "setting", "values", "meaning")
+    settings = ("key", "default", "meaning")
+    return {
+        "errors.md": _page("Errors", _ERRORS, ("code", "kind", "sentence"), _errors()),
+        "sender-kinds.md": _page("Sender kinds", _KINDS, kinds, _kinds()),
+        "settings.md": _page("Settings", _SETTINGS, settings, _settings(Settings(), "")),
+    }
+
+
+_SETTINGS = """\
+`mailroom.toml` in the working folder, or the file that `--config` or `MAILROOM_CONFIG` names; then the environment:
+`MAILROOM_<KEY>`, nested with `__`, lists joined by commas. An unknown key is an error. Only what a process needs to
+start; all else lives in the store."""
+_ERRORS = """\
+What Mailroom says no to. The code is stable; on the command line a refusal is one line, `code: sentence`, and exit
+status 1. The sentence comes in the reader's language."""
+_KINDS = "The ways out, and what each one is set up with."
+
+
+def _page(title: str, text: str, columns: tuple[str, ...], rows: Iterator[tuple[str, ...]]) -> str:
+    lines = [f"# {title}", "", "<!-- made by `mailroom docs` -->", "", text, ""]
+    lines += [f"| {' | '.join(columns)} |", f"|{'---|' * len(columns)}"]
+    lines += [f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |" for row in rows]
+    return "\n".join(lines) + "\n"
+
+
+def _settings(group: Any, prefix: str) -> Iterator[tuple[str, str, str]]:
+    for one in dataclasses.fields(group):
+        default = getattr(group, one.name)
+        if dataclasses.is_dataclass(default):
+            yield from _settings(default, f"{prefix}{one.name}.")
+        else:
+            fixed = one.default is not dataclasses.MISSING and default not in ("", ())
+            yield f"`{prefix}{one.name}`", f"`{default}`" if fixed else "", one.metadata["what"]
+
+
+def _errors() -> Iterator[tuple[str, str, str]]:
+    found = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, Refusal)]
+    for kind in sorted(found, key=lambda each: each.code):
+        yield f"`{kind.code}`", kind.kind.value, kind.sentence
+
+
+def _kinds() -> Iterator[tuple[str, str, str, str]]:
+    for name, kind in open_kinds(Tools(Http(Egress(())))).items():
+        for one in kind.manifest.fields:
+            values = ", ".join(f"`{choice}`" for choice in one.choices) or one.shape.value
+            yield f"`{name}`", f"`{one.name}`", values, f"{one.title.en}: {one.help.en}"

@@ -1,0 +1,49 @@
+# SPDX-FileCopyrightText: The Mailroom authors
+# SPDX-License-Identifier: Apache-2.0
+"""`mailroom init`: the organisation, its first administrator and its first domain."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from mailroom.cli import verb
+from mailroom.cli.domain import records_of
+from mailroom.directory import addresses, domains, members
+from mailroom.directory.model import Role
+from mailroom.mailboxes import create
+from mailroom.runtime.app import App
+from mailroom.storage.ports import Tx
+
+
+def init(
+    context: typer.Context,
+    domain: Annotated[str, typer.Option(prompt="Your mail domain (such as corp.example)", help="The first domain.")],
+    admin: Annotated[str, typer.Option(help="User name of the first administrator.")] = "admin",
+    organisation: Annotated[str, typer.Option(help="The organisation's name; else the domain.")] = "",
+    password_stdin: verb.PasswordStdin = False,
+    as_json: verb.AsJson = False,
+) -> None:
+    """Make the organisation, its first administrator and its first domain; print the DNS records to set."""
+    password = verb.needed(verb.password(from_stdin=password_stdin))
+
+    async def work(app: App) -> list[dict[str, str]]:
+        hashed = await app.passwords.hash(password)
+        name = addresses.canonical_domain(domain)
+        await app.store.write(
+            lambda tx: found(tx, organisation=organisation or name, domain=name, admin=admin, password_hash=hashed)
+        )
+        return records_of(name, app.settings)
+
+    records = verb.run(context, work)
+    verb.rows(("type", "name", "value"), records, as_json=as_json)
+    if not as_json:
+        typer.echo(f"\nSet these DNS records, then: mailroom domain check {domain}\nStart the server: mailroom serve")
+
+
+def found(tx: Tx, *, organisation: str, domain: str, admin: str, password_hash: str) -> None:
+    """The use case: all of it or nothing."""
+    organisation_id = members.found_organisation(tx, organisation)
+    domains.add(tx, organisation_id, domain)
+    create.member(tx, organisation_id, admin, name=admin, password_hash=password_hash, role=Role.ADMINISTRATOR)

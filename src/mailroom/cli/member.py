@@ -1,0 +1,99 @@
+# SPDX-FileCopyrightText: The Mailroom authors
+# SPDX-License-Identifier: Apache-2.0
+"""`mailroom member`: the persons with a login."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from mailroom.cli import verb
+from mailroom.core.ids import MailboxId
+from mailroom.directory import access, addresses, members
+from mailroom.directory.model import Member, MemberStatus, Role
+from mailroom.mailboxes import create
+from mailroom.runtime.app import App
+from mailroom.storage.ports import Tx
+
+app = typer.Typer(help="The persons with a login.", no_args_is_help=True)
+
+_COLUMNS = ("userid", "name", "status", "role", "mailbox")
+
+
+@app.command()
+def add(
+    context: typer.Context,
+    userid: str,
+    name: Annotated[str, typer.Option(help="The person's name.")],
+    mailbox: Annotated[str, typer.Option(help="The address of the mailbox; else the userid at the first domain.")] = "",
+    role: Annotated[Role, typer.Option(help="What the member may do.")] = Role.MEMBER,
+    password_stdin: verb.PasswordStdin = False,
+    as_json: verb.AsJson = False,
+) -> None:
+    """Add a member, with a personal mailbox. Without a password nobody can sign in yet."""
+    password = verb.password(from_stdin=password_stdin)
+
+    def added(tx: Tx, hashed: str) -> Member:
+        organisation = members.organisation(tx)
+        return create.member(tx, organisation, userid, name=name, password_hash=hashed, role=role, address=mailbox)
+
+    async def work(app: App) -> dict[str, Any]:
+        hashed = "" if password is None else await app.passwords.hash(password)
+        return await app.store.write(lambda tx: _shown(tx, added(tx, hashed)))
+
+    verb.one(verb.run(context, work), as_json=as_json)
+
+
+def _shown(tx: Tx, member: Member) -> dict[str, Any]:
+    own: MailboxId | None = access.own_mailbox(tx, member.id)
+    return {
+        "userid": member.userid,
+        "name": member.name,
+        "status": member.status.value,
+        "role": member.role.value,
+        "mailbox": None if own is None else addresses.primary(tx, own),
+    }
+
+
+@app.command("list")
+def list_(context: typer.Context, as_json: verb.AsJson = False) -> None:
+    """List the members."""
+    found = verb.read(context, lambda tx: [_shown(tx, member) for member in members.every(tx)])
+    verb.rows(_COLUMNS, found, as_json=as_json)
+
+
+@app.command()
+def show(context: typer.Context, userid: str, as_json: verb.AsJson = False) -> None:
+    """Show one member, and the mailboxes that he may use."""
+
+    def work(tx: Tx) -> dict[str, Any]:
+        member = members.get(tx, userid)
+        usable = [addresses.primary(tx, mailbox_id) for mailbox_id in access.mailboxes_of(tx, member.id)]
+        return _shown(tx, member) | {"uses": usable}
+
+    verb.one(verb.read(context, work), as_json=as_json)
+
+
+@app.command()
+def disable(context: typer.Context, userid: str) -> None:
+    """Keep the member out; open sessions end at once. The mailbox still takes mail."""
+    verb.write(context, lambda tx: members.change_status(tx, userid, MemberStatus.DISABLED))
+
+
+@app.command()
+def enable(context: typer.Context, userid: str) -> None:
+    """Let the member in again."""
+    verb.write(context, lambda tx: members.change_status(tx, userid, MemberStatus.ACTIVE))
+
+
+@app.command()
+def password(context: typer.Context, userid: str, password_stdin: verb.PasswordStdin = False) -> None:
+    """Set a new password; open sessions end."""
+    new = verb.needed(verb.password(from_stdin=password_stdin))
+
+    async def work(app: App) -> None:
+        hashed = await app.passwords.hash(new)
+        await app.store.write(lambda tx: members.change_password(tx, members.get(tx, userid).id, hashed))
+
+    verb.run(context, work)

@@ -1,0 +1,123 @@
+# SPDX-FileCopyrightText: The Mailroom authors
+# SPDX-License-Identifier: Apache-2.0
+"""`mailroom serve`: run the server."""
+
+from __future__ import annotations
+
+import asyncio
+import shlex
+import signal
+import sys
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from typing import Annotated
+
+import typer
+
+try:
+    import uvloop
+except ImportError:  # not on Windows
+    _LOOP: Callable[[], asyncio.AbstractEventLoop] = asyncio.new_event_loop
+else:
+    _LOOP = uvloop.new_event_loop
+
+from mailroom.cli import verb
+from mailroom.core import log
+from mailroom.core.errors import InvalidValue
+from mailroom.core.settings import Settings
+from mailroom.core.text import translation
+from mailroom.protocols.listener import parse_where
+from mailroom.runtime import demo
+from mailroom.runtime.serve import Role, Running, running
+from mailroom.sandbox.server import Sandbox
+
+
+def serve(
+    context: typer.Context,
+    only: Annotated[str, typer.Option(help="Roles of this node, joined by commas: smtp,web,worker.")] = "",
+    demo_: Annotated[bool, typer.Option("--demo", help="With demo data and local doubles of the providers.")] = False,
+    sandbox: Annotated[str, typer.Option(help="Where the demo's doubles listen.")] = demo.SANDBOX,
+) -> None:
+    """Run the server until it is told to stop."""
+    log.configure()
+    place: verb.Place = context.obj
+    settings = place.settings()
+    roles = _roles(only)
+    if demo_:
+        settings = demo.settings_for(settings)
+    with asyncio.Runner(loop_factory=_LOOP) as runner:
+        runner.run(_serve(settings, roles, sandbox=sandbox if demo_ else ""))
+
+
+def _roles(only: str) -> tuple[Role, ...]:
+    try:
+        return tuple(Role(name.strip()) for name in only.split(",") if name.strip()) or tuple(Role)
+    except ValueError as fault:
+        raise InvalidValue(name="only", reason=f"roles are: {', '.join(Role)}") from fault
+
+
+async def _serve(settings: Settings, roles: tuple[Role, ...], *, sandbox: str) -> None:
+    told = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, told.set)
+    async with AsyncExitStack() as stack:
+        box = Sandbox()
+        if sandbox:
+            host, port = parse_where(sandbox)
+            await box.start(host or "127.0.0.1", port)
+            stack.push_async_callback(box.stop)
+        server = await stack.enter_async_context(running(settings, roles=roles))
+        if sandbox:
+            await demo.furnish(server.app, push_url=box.webhook("push"))
+            box.receivers.trust("push", demo.PUSH_SECRET)
+        typer.echo(_welcome(server, box) if sandbox else _ready(server))
+        sys.stdout.flush()
+        await told.wait()
+
+
+def _ready(server: Running) -> str:
+    listening = ", ".join(f"{name} {port}" for name, port in server.ports.items())
+    return f"Mailroom is ready ({listening})."
+
+
+_FIRST_MAIL = """\
+import email.message, json, smtplib, time, urllib.request
+mail = email.message.EmailMessage()
+mail["From"], mail["To"], mail["Subject"] = "Visitor <visitor@example.org>", "alice@demo.test", "你好 Hello"
+mail.set_content("The first mail.")
+with smtplib.SMTP("127.0.0.1", {smtp}) as smtp:
+    smtp.send_message(mail)
+pushed = []
+while not pushed:
+    time.sleep(0.1)
+    pushed = json.load(urllib.request.urlopen("{sandbox}/sandbox/received?to=alice@demo.test"))["received"]
+print(pushed[-1]["body"])
+"""
+
+_WELCOME = """\
+Mailroom is ready.
+
+  webmail   http://127.0.0.1:{http}/   sign in as alice, password demo-alice (or bob, carol, admin)
+  sandbox   {sandbox}/   what would have arrived on people's phones
+  SMTP      127.0.0.1:{smtp}
+
+Send the first mail, and see it pushed (paste this into another terminal):
+
+{command} - <<'END'
+{script}END
+
+Stop with Ctrl-C. The data stays in {data}."""
+
+
+def _welcome(server: Running, box: Sandbox) -> str:
+    ports = {"smtp": server.ports.get("smtp", 0), "http": server.ports.get("http", 0), "sandbox": box.url}
+    return (
+        translation(verb.language())
+        .gettext(_WELCOME)
+        .format(
+            command=shlex.quote(sys.executable),
+            script=_FIRST_MAIL.format(**ports),
+            data=server.app.settings.data,
+            **ports,
+        )
+    )

@@ -1,0 +1,122 @@
+# SPDX-FileCopyrightText: The Mailroom authors
+# SPDX-License-Identifier: Apache-2.0
+"""How a verb runs: which store it acts on, how it prints, how it says no."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import locale
+import os
+import sys
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from mailroom.core import settings as settings_
+from mailroom.core.errors import InvalidValue, Refusal
+from mailroom.core.secrets import Secret
+from mailroom.core.settings import Settings
+from mailroom.core.text import translation
+from mailroom.runtime.app import App, open_app
+from mailroom.storage.ports import Tx
+
+T = TypeVar("T")
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+PasswordStdin = Annotated[bool, typer.Option("--password-stdin", help="Read the password from standard input.")]
+
+_HERE = Path("mailroom.toml")
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where the settings of this call are."""
+
+    config: Path | None
+
+    def settings(self) -> Settings:
+        """The settings. Raises `InvalidValue`."""
+        return settings_.load(self.config or (_HERE if _HERE.exists() else None))
+
+
+def run(context: typer.Context, work: Callable[[App], Coroutine[Any, Any, T]]) -> T:
+    """Do something with the app that the settings name, whether or not a server runs on it."""
+
+    async def opened() -> T:
+        place: Place = context.obj
+        async with open_app(place.settings()) as app:
+            return await work(app)
+
+    return asyncio.run(opened())
+
+
+def write(context: typer.Context, work: Callable[[Tx], T]) -> T:
+    """Run one transaction; its result is durable."""
+    return run(context, lambda app: app.store.write(work))
+
+
+def read(context: typer.Context, work: Callable[[Tx], T]) -> T:
+    """Look into the store."""
+    return run(context, lambda app: app.store.read(work))
+
+
+def language() -> str:
+    """The language of this terminal."""
+    return os.environ.get("LC_ALL") or os.environ.get("LANG") or locale.getlocale()[0] or "en"
+
+
+def explain(refusal: Refusal) -> str:
+    """A refusal in one line: its stable code, then the sentence in the terminal's language."""
+    sentence = translation(language()).gettext(refusal.sentence).format(**refusal.about)
+    return f"{refusal.code}: {sentence}"
+
+
+def rows(columns: Sequence[str], values: Sequence[Mapping[str, Any]], *, as_json: bool) -> None:
+    """Print a list: a table for people, JSON for programs."""
+    if as_json:
+        typer.echo(json.dumps([dict(row) for row in values], ensure_ascii=False, indent=2))
+        return
+    table = Table(*columns, box=None, pad_edge=False, header_style="bold")
+    for row in values:
+        table.add_row(*(_cell(row[column]) for column in columns))
+    Console().print(table)
+
+
+def one(value: Mapping[str, Any], *, as_json: bool) -> None:
+    """Print one thing."""
+    if as_json:
+        typer.echo(json.dumps(dict(value), ensure_ascii=False, indent=2))
+        return
+    for name, field in value.items():
+        typer.echo(f"{name}: {_cell(field)}")
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, list | tuple):
+        return ", ".join(map(str, value))
+    return str(value)
+
+
+def password(*, from_stdin: bool) -> Secret | None:
+    """The password on standard input, or typed twice on a terminal; none where there is neither."""
+    if from_stdin:
+        return Secret(sys.stdin.readline().rstrip("\r\n"))
+    if not sys.stdin.isatty():
+        return None
+    typed: str = typer.prompt("Password", hide_input=True, confirmation_prompt=True)
+    return Secret(typed)
+
+
+def needed(password: Secret | None) -> Secret:
+    """The password. Raises `InvalidValue` when there is none."""
+    if password is None:
+        raise InvalidValue(name="password", reason="give one with --password-stdin")
+    return password

@@ -1,0 +1,37 @@
+# SPDX-FileCopyrightText: The Mailroom authors
+# SPDX-License-Identifier: Apache-2.0
+"""Which fact makes whom do what. The whole answer is this table.
+
+A reaction runs in one transaction with the note that it is done, so it may write rows and nothing else. Its name is
+kept in the store: do not change it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from mailroom.events.facts import Fact, MailArrived, SenderDisabled
+from mailroom.notify import new_mail
+from mailroom.notify.alarms import Alarms
+from mailroom.storage.ports import Tx
+
+
+@dataclass(frozen=True, slots=True)
+class Reaction:
+    """One thing that follows from a fact."""
+
+    name: str
+    react: Callable[[Tx, Any], None]
+
+
+Reactions = Mapping[type[Fact], tuple[Reaction, ...]]
+
+
+def table(*, alarms: Alarms) -> Reactions:
+    """Who reacts."""
+    return {
+        MailArrived: (Reaction("push", new_mail.push),),
+        SenderDisabled: (Reaction("alarm", alarms.sender_disabled),),
+    }

@@ -1,0 +1,136 @@
+# SPDX-FileCopyrightText: The Mailroom authors
+# SPDX-License-Identifier: Apache-2.0
+"""The loops that run beside the servers. The only place, with the servers' outermost frames, that catches everything:
+a fault is logged once, and the loop goes on after a pause.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from mailroom.core import log
+from mailroom.core.clock import DAY, HOUR, MINUTE, SECOND, Clock
+from mailroom.core.ids import NewId
+from mailroom.events import outbox
+from mailroom.events.outbox import Claimed, LeaseLost
+from mailroom.mailboxes.contents import Bodies
+from mailroom.runtime.reactions import Reaction, Reactions
+from mailroom.storage.ports import Store, Tx
+
+_LOG = log.get("workers")
+
+_AT_ONCE = 100
+_LEASE = 30 * SECOND
+# A lost hint costs so many seconds.
+_POLL = 1.0
+_PAUSE_AFTER_FAULT = 1.0
+_ATTEMPTS_MOST = 10
+_COLLECT_EVERY = HOUR / 1000
+
+
+async def forever(name: str, work: Callable[[], Awaitable[None]]) -> None:
+    """Run `work` again and again until cancelled; it is expected not to return."""
+    while True:
+        try:
+            await work()
+        except Exception:  # the outermost frame: logged once, and the loop goes on
+            _LOG.exception("loop failed", loop=name)
+        await asyncio.sleep(_PAUSE_AFTER_FAULT)
+
+
+@dataclass(frozen=True, slots=True)
+class React:
+    """Gives every fact to who reacts to it."""
+
+    store: Store
+    reactions: Reactions
+    new_id: NewId
+
+    async def run(self) -> None:
+        """React until cancelled."""
+        with self.store.hints.listen(outbox.TOPIC) as ear:
+            while True:
+                if not await self.once():
+                    await ear.wait(_POLL)
+
+    async def once(self) -> int:
+        """React to the facts that are due; how many there were."""
+        lease = self.new_id()
+        facts = await self.store.write(lambda tx: outbox.claim(tx, lease=lease, until=tx.now + _LEASE, limit=_AT_ONCE))
+        if not facts:
+            return 0
+        try:
+            await self.store.write(lambda tx: self._react_all(tx, facts, lease))
+        except Exception:  # which of them it was, and what to log, shows when each runs alone
+            for fact in facts:
+                await self._react_alone(fact, lease)
+        return len(facts)
+
+    def _react_all(self, tx: Tx, facts: Sequence[Claimed], lease: str) -> None:
+        for fact in facts:
+            done = outbox.reacted(tx, fact.id) if fact.attempts > 1 else frozenset[str]()
+            for reaction in self.reactions[type(fact.fact)]:
+                if reaction.name not in done:
+                    reaction.react(tx, fact.fact)
+            outbox.settle(tx, fact.id, lease=lease)
+
+    async def _react_alone(self, fact: Claimed, lease: str) -> None:
+        done = await self.store.read(lambda tx: outbox.reacted(tx, fact.id))
+        left = [reaction for reaction in self.reactions[type(fact.fact)] if reaction.name not in done]
+        try:
+            failed = [reaction for reaction in left if not await self._done(fact, reaction, lease)]
+            await self.store.write(lambda tx: _finish(tx, fact, lease, failed=len(failed)))
+        except LeaseLost:
+            _LOG.info("lease lost", fact=fact.id)  # to a worker that sees to the fact now
+
+    async def _done(self, fact: Claimed, reaction: Reaction, lease: str) -> bool:
+        try:
+            await self.store.write(lambda tx: _react(tx, fact, reaction, lease))
+        except LeaseLost:
+            raise
+        except Exception:  # logged once; the fact is due again
+            _LOG.exception("reaction failed", reaction=reaction.name, fact=fact.id, attempt=fact.attempts)
+            return False
+        return True
+
+
+def _react(tx: Tx, fact: Claimed, reaction: Reaction, lease: str) -> None:
+    outbox.note(tx, fact.id, reaction.name, lease=lease)
+    reaction.react(tx, fact.fact)
+
+
+def _finish(tx: Tx, fact: Claimed, lease: str, *, failed: int) -> None:
+    if not failed:
+        outbox.settle(tx, fact.id, lease=lease)
+    elif fact.attempts < _ATTEMPTS_MOST:
+        outbox.again(tx, fact.id, lease=lease, at=tx.now + min(SECOND << fact.attempts, 10 * MINUTE))
+    else:
+        outbox.give_up(tx, fact.id, lease=lease)
+
+
+@dataclass(frozen=True, slots=True)
+class Collect:
+    """Deletes what nobody refers to any more."""
+
+    bodies: Bodies
+    spools: Path
+    clock: Clock
+
+    async def run(self) -> None:
+        """Collect every hour until cancelled."""
+        while True:
+            while await self.bodies.collect():
+                pass
+            await asyncio.to_thread(self._sweep)
+            await asyncio.sleep(_COLLECT_EVERY)
+
+    def _sweep(self) -> None:
+        """Delete the spools of processes that died: nothing in them was promised."""
+        for left in self.spools.iterdir():
+            with contextlib.suppress(FileNotFoundError):  # its owner has just finished with it
+                if left.stat().st_mtime * SECOND < self.clock() - DAY:
+                    left.unlink()

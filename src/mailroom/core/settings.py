@@ -23,54 +23,77 @@ from mailroom.core.errors import InvalidValue
 Network = IPv4Network | IPv6Network
 
 
+def _key(default: Any, what: str) -> Any:
+    """One setting: its default and what it means, for `docs/reference/settings.md`."""
+    return field(default=default, metadata={"what": what})
+
+
+_DATA = Path("var")
+_LATER = "taken, but not in use yet"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listen:
     """Where each protocol listens: `host:port`, or "" for not at all."""
 
-    smtp: str = "127.0.0.1:2525"
-    lmtp: str = ""
-    http: str = "127.0.0.1:8025"
+    smtp: str = _key("127.0.0.1:2525", "SMTP: mail from other servers")
+    lmtp: str = _key("", "LMTP: mail from a mail server in front")
+    http: str = _key("127.0.0.1:8025", "webmail")
+    submission: str = _key("", _LATER)
+    submissions: str = _key("", _LATER)
+    imap: str = _key("", _LATER)
+    imaps: str = _key("", _LATER)
+    pop3: str = _key("", _LATER)
+    pop3s: str = _key("", _LATER)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tls:
-    """The certificate and its key, as PEM files; empty: one made by ourselves at the first start."""
+    """The certificate and its key."""
 
-    certificate: str = ""
-    key: str = ""
+    certificate: str = _key("", "PEM file; empty: self-signed, made at the first start")
+    key: str = _key("", "PEM file")
+    acme: str = _key("", _LATER)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Egress:
-    """Private networks that push URLs and senders may reach. Public addresses always; all else never."""
+    """Where we may connect to."""
 
-    allow: tuple[Network, ...] = ()
+    allow: tuple[Network, ...] = _key(
+        (), "private networks that push URLs and senders may reach; public addresses always, all else never"
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """Bounds on what strangers may ask of us. Sizes in octets, times in seconds."""
+    """Bounds on what strangers may ask of us."""
 
-    mail_size: int = 50 * 1024 * 1024
-    recipients: int = 1000
-    connections: int = 1000
-    connections_per_address: int = 50
-    idle: int = 300
-    disk_reserve: int = 64 * 1024 * 1024
+    mail_size: int = _key(50 * 1024 * 1024, "octets of one mail")
+    recipients: int = _key(1000, "of one mail")
+    connections: int = _key(1000, "at once, for each protocol")
+    connections_per_address: int = _key(50, "at once, for each protocol and address (IPv6: /64)")
+    idle: int = _key(300, "seconds without a sign of life")
+    disk_reserve: int = _key(64 * 1024 * 1024, "octets of the disk that stay free: mail is refused before it is full")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """All start-up settings; see `docs/reference/settings.md` for each one's meaning."""
+    """All start-up settings."""
 
-    data: Path = Path("./var")
-    database: str = ""
-    blobs: str = ""
-    hostname: str = field(default_factory=socket.getfqdn)
-    mx_hosts: tuple[str, ...] = ()
-    public_url: str = "http://127.0.0.1:8025"
-    resolver: str = ""
-    proxies: tuple[Network, ...] = ()  # whose connections begin with a PROXY header, v1 or v2
+    data: Path = _key(_DATA, "folder of the embedded default; the key that seals secrets always lies here")
+    database: str = _key("", "`sqlite:///<path>` or `postgresql://...`; empty: `mailroom.db` in the data folder")
+    blobs: str = _key("", "`file://<path>`, where bodies over 64 KiB lie; empty: `blobs` in the data folder")
+    # Not getfqdn: that asks the DNS, which may be slow or away when a mail server starts.
+    hostname: str = field(
+        default_factory=socket.gethostname,
+        metadata={"what": "what EHLO and Received say; empty: the machine's name"},
+    )
+    mx_hosts: tuple[str, ...] = _key((), "what a domain's MX must name; empty: the hostname")
+    public_url: str = _key("http://127.0.0.1:8025", "where people reach the webmail")
+    resolver: str = _key("", "`host:port` of a DNS server; empty: the system's")
+    smarthost: str = _key("", _LATER)
+    proxies: tuple[Network, ...] = _key((), "networks whose connections begin with a PROXY header, v1 or v2")
     listen: Listen = field(default_factory=Listen)
     tls: Tls = field(default_factory=Tls)
     egress: Egress = field(default_factory=Egress)

@@ -13,7 +13,8 @@ from mailroom.directory import queries
 from mailroom.directory.model import Member, MemberStatus, Role
 from mailroom.storage.ports import Conflict, Tx
 
-_USERID = re.compile(r"[\w][\w.@-]{0,63}", re.UNICODE)
+# Without "@": a user name that has one is an address.
+_USERID = re.compile(r"\w[\w.-]{0,63}", re.UNICODE)
 _NAME_MOST = 64
 
 
@@ -24,7 +25,7 @@ def add(
     Raises `InvalidValue`, `NameTaken`.
     """
     if not _USERID.fullmatch(userid):
-        raise InvalidValue(name="userid", reason="1 to 64 letters, digits and . _ - @")
+        raise InvalidValue(name="userid", reason="1 to 64 letters, digits and . _ -")
     if not name.strip() or len(name) > _NAME_MOST or not name.isprintable():
         raise InvalidValue(name="name", reason=f"1 to {_NAME_MOST} printable characters")
     if queries.member(tx, userid) is not None:

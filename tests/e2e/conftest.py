@@ -1,0 +1,132 @@
+# SPDX-FileCopyrightText: The Mailroom authors
+# SPDX-License-Identifier: Apache-2.0
+"""A whole installation and a real browser to look at it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import smtplib
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Browser, BrowserContext, Page, async_playwright
+
+from mailroom.core.secrets import Secret
+from mailroom.directory import addresses, domains, members
+from mailroom.directory.model import DomainState, Role
+from mailroom.mailboxes import create
+from mailroom.runtime.app import App
+from mailroom.runtime.serve import running
+from mailroom.storage.ports import Tx
+from tests.walks.town import DOMAIN, settings_for
+
+PASSWORD = "amy's password"
+QUIET = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """A running server that a browser looks at."""
+
+    url: str
+    smtp: int
+    app: App
+    browser: Browser
+    pictures: Path
+    faults: list[str] = field(default_factory=list)
+
+    async def send(self, mail: bytes, *to: str) -> None:
+        """Hand a mail over by SMTP."""
+        await asyncio.to_thread(self._send, mail, to or (f"amy@{DOMAIN}",))
+
+    def _send(self, mail: bytes, to: tuple[str, ...]) -> None:
+        with smtplib.SMTP("127.0.0.1", self.smtp, local_hostname="out.example") as smtp:
+            smtp.sendmail("bounce@out.example", list(to), crlf(mail))
+
+    @contextlib.asynccontextmanager
+    async def looking(self, **how: Any) -> AsyncIterator[BrowserContext]:
+        """A browser of one's own; what goes wrong in its pages is noted in `faults`."""
+        context = await self.browser.new_context(base_url=self.url, accept_downloads=True, **{"locale": "en-GB", **how})
+        context.set_default_timeout(15_000)
+        # Playwright writes to the object of a bound method, and ours takes nothing.
+        context.on("page", lambda page: self._watch(page))  # noqa: PLW0108
+        try:
+            yield context
+        finally:
+            await context.close()
+
+    def _watch(self, page: Page) -> None:
+        page.on("pageerror", lambda error: self.faults.append(f"{page.url}: {error}"))
+        page.on(
+            "console",
+            lambda said: self.faults.append(f"{page.url}: {said.text}") if said.type in {"error", "warning"} else None,
+        )
+
+    async def signed_in(self, context: BrowserContext) -> Page:
+        """A page that shows Amy's inbox."""
+        page = await context.new_page()
+        await page.goto("/")
+        await page.fill("#name", "amy")
+        await page.fill("#password", PASSWORD)
+        await page.click("form.sign-in button")
+        await page.locator(".list").wait_for()
+        return page
+
+    async def picture(self, page: Page, name: str) -> None:
+        """Keep what the page looks like."""
+        await page.screenshot(path=self.pictures / f"{name}.png")
+
+
+def crlf(text: bytes) -> bytes:
+    """The text with the line ends that SMTP wants."""
+    return b"\r\n".join(text.splitlines())
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    """Where pictures of the screens go: MAILROOM_TEST_PICTURES keeps them."""
+    folder = Path(os.environ.get("MAILROOM_TEST_PICTURES", tmp_path / "pictures"))
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+@pytest_asyncio.fixture
+async def site(sqlite_url: str, tmp_path: Path, pictures: Path, tool: Callable[[str], str]) -> AsyncIterator[Site]:
+    async with running(settings_for(sqlite_url, tmp_path)) as server, async_playwright() as playwright:
+        hashed = await server.app.passwords.hash(Secret(PASSWORD))
+        await server.app.store.write(lambda tx: _people(tx, hashed))
+        browser = await playwright.chromium.launch(executable_path=tool("chromium"), args=QUIET)
+        url = f"http://127.0.0.1:{server.ports['http']}"
+        here = Site(url, server.ports["smtp"], server.app, browser, pictures)
+        yield here
+        await browser.close()
+        assert here.faults == []
+
+
+def _people(tx: Tx, hashed: str) -> None:
+    organisation_id = members.found_organisation(tx, "Corp")
+    domains.add(tx, organisation_id, DOMAIN, state=DomainState.ACTIVE)
+    amy = create.member(tx, organisation_id, "amy", name="Amy Zhang", password_hash=hashed, role=Role.ADMINISTRATOR)
+    support = addresses.parse_new(f"support@{DOMAIN}")
+    create.public(tx, organisation_id, support, name="Support", users=[amy])
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Everything here drives a browser."""
+    for item in items:
+        if "e2e" in item.path.parts:
+            item.add_marker(pytest.mark.e2e)

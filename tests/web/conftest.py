@@ -1,0 +1,93 @@
+# SPDX-FileCopyrightText: The Mailroom authors
+# SPDX-License-Identifier: Apache-2.0
+"""An office with the web side open: people with passwords, a way to hand mail in, and browsers."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx2
+import pytest_asyncio
+
+from mailroom.core import ids
+from mailroom.core.secrets import Secret
+from mailroom.delivery.accept import Acceptance
+from mailroom.directory import members
+from mailroom.directory.credentials import Passwords
+from mailroom.storage.engines import open_store
+from mailroom.storage.ports import Store
+from mailroom.web.http import Web, application
+from tests import make
+from tests.stores import Watch
+
+ORIGIN = "http://mail.corp.example"
+PASSWORDS = {"amy": "amy's password", "bob": "bob's password"}
+
+
+@dataclass(frozen=True, slots=True)
+class Office:
+    """The application over a real store, and what people do with it."""
+
+    store: Store
+    acceptance: Acceptance
+    organisation: make.Organisation
+    web: Web
+    watch: Watch
+
+    def browser(self, *, language: str = "en", origin: str = ORIGIN, peer: str = "192.0.2.7") -> httpx2.AsyncClient:
+        """A browser with no cookies yet."""
+        return httpx2.AsyncClient(
+            transport=httpx2.ASGITransport(application(self.web), client=(peer, 50000)),
+            base_url=origin,
+            headers={"Accept": "text/html", "Accept-Language": language, "Origin": origin},
+        )
+
+    async def signed_in(self, userid: str, *, language: str = "en") -> httpx2.AsyncClient:
+        """A browser with a session."""
+        browser = self.browser(language=language)
+        answer = await browser.post("/sign-in", data={"name": userid, "password": PASSWORDS[userid]})
+        assert answer.status_code == 303, answer.text
+        return browser
+
+    async def deliver(self, octets: bytes, *to: str) -> None:
+        """Hand a mail in."""
+        await make.delivered(self.acceptance, octets, *(to or ("amy@corp.example",)))
+
+    async def inbox(self, name: str) -> str:
+        """The path of a mailbox's inbox."""
+        mailbox_id = self.organisation.mailboxes[name]
+        folder = await self.store.read(lambda tx: make.folder(tx, mailbox_id))
+        return f"/mail/{folder.id}"
+
+
+def paths(page: str, pattern: str) -> list[str]:
+    """The links of a page that match."""
+    return re.findall(rf'href="({pattern})"', page)
+
+
+@pytest_asyncio.fixture
+async def office(sqlite_url: str, watch: Watch, tmp_path: Path) -> AsyncIterator[Office]:
+    store = open_store(sqlite_url, watch)
+    passwords = Passwords()
+    organisation = await make.organisation(store, public={"support": ["amy"]})
+    for userid, password in PASSWORDS.items():
+        hashed = await passwords.hash(Secret(password))
+        member_id = organisation.members[userid].id
+        await store.write(lambda tx, who=member_id, kept=hashed: members.change_password(tx, who, kept))  # type: ignore[misc]
+    acceptance = make.acceptance(store, tmp_path)
+    web = Web(
+        store=store,
+        bodies=acceptance.bodies,
+        passwords=passwords,
+        clock=watch,
+        new_id=ids.new,
+        public_url=ORIGIN,
+        ready=lambda: asyncio.sleep(0, result=True),
+        stopping=asyncio.Event(),
+    )
+    yield Office(store, acceptance, organisation, web, watch)
+    await store.close()

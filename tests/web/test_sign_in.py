@@ -1,0 +1,178 @@
+# SPDX-FileCopyrightText: The Mailroom authors
+# SPDX-License-Identifier: Apache-2.0
+"""Getting in, and being kept out."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from mailroom.core.clock import HOUR, MINUTE, SECOND
+from mailroom.core.errors import TooManyAttempts
+from mailroom.directory import members
+from mailroom.directory.model import MemberStatus
+from mailroom.web.auth import own_path
+from mailroom.web.brake import Brake
+from tests.stores import Watch
+from tests.web.conftest import ORIGIN, PASSWORDS, Office
+
+
+async def test_userid_or_own_address_and_the_password_open_a_session(office: Office) -> None:
+    for name in ("amy", " amy@corp.example "):
+        browser = office.browser()
+        answer = await browser.post("/sign-in", data={"name": name, "password": PASSWORDS["amy"]})
+        assert (answer.status_code, answer.headers["location"]) == (303, "/")
+        inbox = await browser.get("/", follow_redirects=True)
+        assert "Inbox" in inbox.text
+
+
+async def test_a_wrong_password_and_an_unknown_user_hear_the_same(office: Office) -> None:
+    heard = set()
+    for name in ("amy", "nobody"):
+        answer = await office.browser().post("/sign-in", data={"name": name, "password": "wrong"})
+        assert answer.status_code == 401
+        assert "set-cookie" not in answer.headers
+        heard.add(answer.text.replace(name, "NAME"))
+    assert len(heard) == 1
+    assert "The user name or the password is wrong." in heard.pop()
+
+
+async def test_the_session_is_a_cookie_that_no_script_and_no_other_site_can_use(office: Office) -> None:
+    answer = await office.browser().post("/sign-in", data={"name": "amy", "password": PASSWORDS["amy"]})
+    cookie = answer.headers["set-cookie"]
+    assert cookie.startswith("mailroom=")
+    assert {"HttpOnly", "Path=/", "SameSite=lax"} <= set(cookie.split("; "))
+
+
+async def test_over_https_the_cookie_is_bound_to_the_host(office: Office) -> None:
+    secure = replace(office, web=replace(office.web, public_url="https://mail.corp.example"))
+    answer = await secure.browser().post("/sign-in", data={"name": "amy", "password": PASSWORDS["amy"]})
+    cookie = answer.headers["set-cookie"]
+    assert cookie.startswith("__Host-mailroom=")
+    assert "Secure" in cookie.split("; ")
+
+
+async def test_every_sign_in_gets_a_new_token_and_ends_the_old_session(office: Office) -> None:
+    browser = await office.signed_in("amy")
+    planted = browser.cookies["mailroom"]
+    await browser.post("/sign-in", data={"name": "amy", "password": PASSWORDS["amy"]})
+    assert browser.cookies["mailroom"] != planted
+    thief = office.browser()
+    thief.cookies.set("mailroom", planted)
+    assert (await thief.get("/")).headers["location"] == "/sign-in"
+
+
+async def test_signing_out_ends_the_session_on_the_server(office: Office) -> None:
+    browser = await office.signed_in("amy")
+    token = browser.cookies["mailroom"]
+    assert (await browser.post("/sign-out")).headers["location"] == "/sign-in"
+    assert "mailroom" not in browser.cookies
+    browser.cookies.set("mailroom", token)
+    assert (await browser.get("/")).headers["location"] == "/sign-in"
+
+
+async def test_a_disabled_member_is_out_at_once(office: Office) -> None:
+    browser = await office.signed_in("amy")
+    await office.store.write(lambda tx: members.change_status(tx, "amy", MemberStatus.DISABLED))
+    assert (await browser.get("/")).status_code == 303
+    answer = await browser.post("/sign-in", data={"name": "amy", "password": PASSWORDS["amy"]})
+    assert answer.status_code == 401
+
+
+async def test_after_signing_in_one_is_where_one_wanted_to_be(office: Office) -> None:
+    browser, inbox = office.browser(), await office.inbox("amy")
+    sent = await browser.get(inbox)
+    assert sent.headers["location"] == f"/sign-in?then={inbox}"
+    form = await browser.get(sent.headers["location"])
+    assert f'name="then" value="{inbox}"' in form.text
+    answer = await browser.post("/sign-in", data={"name": "amy", "password": PASSWORDS["amy"], "then": inbox})
+    assert answer.headers["location"] == inbox
+    assert (await browser.get(sent.headers["location"])).headers["location"] == inbox
+
+
+@pytest.mark.parametrize(
+    "elsewhere",
+    [
+        "https://evil.example/",
+        "//evil.example/",
+        "/\\evil.example",
+        "\\\\evil.example",
+        "javascript:alert(1)",
+        "/a\r\nX: y",
+        "",
+    ],
+)
+async def test_nobody_is_sent_to_another_site(office: Office, elsewhere: str) -> None:
+    assert own_path(elsewhere) == "/"
+    data = {"name": "amy", "password": PASSWORDS["amy"], "then": elsewhere}
+    assert (await office.browser().post("/sign-in", data=data)).headers["location"] == "/"
+    changed = await office.browser().post("/language", data={"language": "zh", "then": elsewhere})
+    assert changed.headers["location"] == "/"
+
+
+async def test_guessing_is_slowed_down_for_the_right_password_too(office: Office) -> None:
+    browser = office.browser()
+    for _ in range(5):
+        await browser.post("/sign-in", data={"name": "amy", "password": "guess"})
+    answer = await browser.post("/sign-in", data={"name": "amy", "password": PASSWORDS["amy"]})
+    assert answer.status_code == 429
+    assert answer.headers["retry-after"] == "1"
+    assert "Too many attempts" in answer.text
+
+
+def test_the_wait_grows_and_is_forgotten() -> None:
+    watch = Watch()
+    brake = Brake(watch)
+    waits = []
+    for _ in range(12):
+        try:
+            brake.admit("amy", "192.0.2.1")
+        except TooManyAttempts as refusal:
+            waits.append(refusal.about["seconds"])
+            watch.now += int(refusal.about["seconds"]) * SECOND
+    assert waits == [1, 2, 4, 8]
+    watch.now += 2 * HOUR
+    for _ in range(5):
+        brake.admit("amy", "192.0.2.1")
+
+
+def test_a_name_waits_a_minute_at_most_so_that_nobody_can_lock_a_member_out() -> None:
+    watch = Watch()
+    brake = Brake(watch)
+    for number in range(40):
+        brake.admit("amy", f"2001:db8:0:{number:x}::1")
+        watch.now += MINUTE
+
+
+def test_many_names_from_one_address_are_slowed_down_and_ipv6_counts_by_network() -> None:
+    brake = Brake(Watch())
+    for number in range(20):
+        brake.admit(f"name{number}", f"2001:db8::{number:x}")
+    with pytest.raises(TooManyAttempts):
+        brake.admit("another", "2001:db8::ffff")
+    brake.admit("another", "2001:db8:0:1::1")
+    brake.admit("another", "unix:")
+
+
+def test_a_right_password_forgives_the_name() -> None:
+    brake = Brake(Watch())
+    for _ in range(30):
+        brake.admit("amy", "192.0.2.1")
+        brake.forgive("amy", "192.0.2.1")
+
+
+def test_the_brake_forgets_the_oldest_when_there_are_very_many() -> None:
+    brake = Brake(Watch())
+    for number in range(20_000):
+        brake.admit(f"name{number}", f"2001:db8:{number >> 8:x}:{number & 255:x}::")
+    assert len(brake._tries) == 20_000
+
+
+async def test_a_form_is_small(office: Office) -> None:
+    answer = await office.browser().post("/sign-in", data={"name": "a" * 20_000})
+    assert answer.status_code == 413
+
+
+async def test_origin_is_ours(office: Office) -> None:
+    assert office.web.public_url == ORIGIN

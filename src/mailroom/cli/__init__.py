@@ -6,6 +6,7 @@ stable code; 2: wrong usage.
 
 from __future__ import annotations
 
+import logging
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -14,6 +15,7 @@ import typer
 
 import mailroom
 from mailroom.cli import docs, domain, init, mailbox, member, notify, sandbox, serve, verb
+from mailroom.core import log
 from mailroom.core.errors import Refusal
 
 app = typer.Typer(
@@ -49,6 +51,7 @@ def _main(
         bool, typer.Option("--version", callback=lambda value: _version(show=value), is_eager=True)
     ] = False,
 ) -> None:
+    log.configure(level=logging.WARNING)
     context.obj = verb.Place(config)
 
 

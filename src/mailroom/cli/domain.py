@@ -80,7 +80,7 @@ def disable(context: typer.Context, name: str) -> None:
 @app.command()
 def enable(context: typer.Context, name: str) -> None:
     """Let a disabled domain be proven again: it takes mail after the next good `check`."""
-    verb.write(context, lambda tx: domains.change_state(tx, name, DomainState.VERIFYING))
+    verb.write(context, lambda tx: domains.enable(tx, name))
 
 
 @app.command()

@@ -98,7 +98,11 @@ def enable(context: typer.Context, address: str) -> None:
 
 
 @app.command("quota")
-def quota_(context: typer.Context, address: str, octets: Annotated[int, typer.Argument(help="0: no limit.")]) -> None:
+def quota_(
+    context: typer.Context,
+    address: str,
+    octets: Annotated[int, typer.Argument(help="0: no limit.", min=0, max=verb.LARGEST)],
+) -> None:
     """Set how much the mailbox may hold."""
     verb.write(context, lambda tx: quota.change(tx, access.by_address(tx, addresses.parse(address)).id, octets))
 

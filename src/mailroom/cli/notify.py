@@ -103,7 +103,9 @@ def _shown(entry: Entry) -> dict[str, Any]:
 
 @app.command()
 def show(
-    context: typer.Context, notice: Annotated[int, typer.Argument(metavar="ID")], as_json: verb.AsJson = False
+    context: typer.Context,
+    notice: Annotated[int, typer.Argument(metavar="ID", min=1, max=verb.LARGEST)],
+    as_json: verb.AsJson = False,
 ) -> None:
     """Show every attempt of one notice."""
     found = verb.read(context, lambda tx: messaging_log.attempts(tx, RecipientId(notice)))
@@ -124,7 +126,9 @@ def show(
 
 
 @app.command()
-def resend(context: typer.Context, notice: Annotated[list[int], typer.Argument(metavar="ID...")]) -> None:
+def resend(
+    context: typer.Context, notice: Annotated[list[int], typer.Argument(metavar="ID...", min=1, max=verb.LARGEST)]
+) -> None:
     """Send notices that have failed once more, from the first attempt on."""
 
     def work(tx: Any) -> None:

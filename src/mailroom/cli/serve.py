@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import shlex
 import signal
 import sys
@@ -72,6 +73,7 @@ async def _serve(settings: Settings, roles: tuple[Role, ...], *, sandbox: str) -
             box.receivers.trust("push", demo.PUSH_SECRET)
         typer.echo(_welcome(server, box) if sandbox else _ready(server))
         sys.stdout.flush()
+        gc.freeze()  # what start-up made is here to stay: the collector need not look at it again
         await told.wait()
 
 

@@ -17,6 +17,7 @@ from typing import Annotated, Any, TypeVar
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from mailroom.core import settings as settings_
 from mailroom.core.errors import InvalidValue, Refusal
@@ -30,6 +31,9 @@ T = TypeVar("T")
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 PasswordStdin = Annotated[bool, typer.Option("--password-stdin", help="Read the password from standard input.")]
+
+# Ids and sizes are 64 bits wide in the store.
+LARGEST = (1 << 63) - 1
 
 _HERE = Path("mailroom.toml")
 
@@ -84,7 +88,7 @@ def rows(columns: Sequence[str], values: Sequence[Mapping[str, Any]], *, as_json
         return
     table = Table(*columns, box=None, pad_edge=False, header_style="bold")
     for row in values:
-        table.add_row(*(_cell(row[column]) for column in columns))
+        table.add_row(*(Text(_cell(row[column])) for column in columns))  # what strangers wrote is no markup
     Console().print(table)
 
 

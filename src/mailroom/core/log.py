@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import sys
 
@@ -11,6 +12,8 @@ import structlog
 from structlog.processors import ExceptionRenderer
 from structlog.tracebacks import ExceptionDictTransformer
 from structlog.typing import FilteringBoundLogger
+
+_encode = json.JSONEncoder(default=repr).encode
 
 
 def get(name: str) -> FilteringBoundLogger:
@@ -26,15 +29,18 @@ def configure(*, level: int = logging.INFO) -> None:
     tracebacks = ExceptionRenderer(ExceptionDictTransformer(show_locals=False))
     structlog.configure(
         processors=[
-            structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.dev.set_exc_info if on_terminal else tracebacks,
             structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
             if on_terminal
-            else structlog.processors.JSONRenderer(default=repr),
+            else structlog.processors.JSONRenderer(_to_json),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.PrintLoggerFactory(file=sys.stderr),
+        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
         cache_logger_on_first_use=True,
     )
+
+
+def _to_json(event: object, **_: object) -> str:
+    return _encode(event)

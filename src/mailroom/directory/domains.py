@@ -43,6 +43,12 @@ def change_state(tx: Tx, name: str, state: DomainState) -> Domain:
     return Domain(domain.id, domain.organisation_id, domain.name, state)
 
 
+def enable(tx: Tx, name: str) -> Domain:
+    """Let a disabled domain be proven again; one that is not disabled stays as it is. Raises `NotFound`."""
+    domain = get(tx, name)
+    return change_state(tx, name, DomainState.VERIFYING) if domain.state is DomainState.DISABLED else domain
+
+
 def remove(tx: Tx, name: str) -> None:
     """Forget a domain that nothing uses. Raises `NotFound`, `InUse`."""
     domain = get(tx, name)

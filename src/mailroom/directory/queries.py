@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import bindparam, delete, func, insert, or_, select, update
+from sqlalchemy import bindparam, delete, func, insert, select, update
 
 from mailroom.core.ids import DomainId, MailboxId, MemberId, OrganisationId
 from mailroom.directory.model import AddressRole, Domain, DomainState, Lease, Member, MemberStatus, Role
@@ -122,13 +122,12 @@ _ADD_MEMBER = (
 )
 _CHANGE_MEMBER_STATUS = update(_members).where(_members.c.id == bindparam("which")).values(status=bindparam("status"))
 _CHANGE_PASSWORD = update(_members).where(_members.c.id == bindparam("which")).values(password=bindparam("password"))
-_CREDENTIALS = (
-    select(*_MEMBER_COLUMNS, _members.c.password)
-    .outerjoin(_mailboxes, _mailboxes.c.owner_id == _members.c.id)
-    .outerjoin(_addresses, _addresses.c.mailbox_id == _mailboxes.c.id)
-    .where(or_(_members.c.userid == bindparam("name"), _addresses.c.address == bindparam("address")))
-    .order_by(_members.c.userid == bindparam("name"))  # an address goes before a userid that looks like it
-    .limit(1)
+_PASSWORD = select(*_MEMBER_COLUMNS, _members.c.password)
+_PASSWORD_BY_USERID = _PASSWORD.where(_members.c.userid == bindparam("userid"))
+_PASSWORD_BY_ADDRESS = (
+    _PASSWORD.join(_mailboxes, _mailboxes.c.owner_id == _members.c.id)
+    .join(_addresses, _addresses.c.mailbox_id == _mailboxes.c.id)
+    .where(_addresses.c.address == bindparam("address"))
 )
 
 
@@ -174,7 +173,7 @@ def change_password(tx: Tx, member_id: MemberId, password_hash: str) -> None:
 
 def credentials(tx: Tx, name: str, address: str) -> tuple[Member, str] | None:
     """The member with that userid, or whose own mailbox has that address, and the hash of the password."""
-    row = tx.first(_CREDENTIALS, name=name, address=address)
+    row = tx.first(_PASSWORD_BY_USERID, userid=name) or tx.first(_PASSWORD_BY_ADDRESS, address=address)
     return (_to_member(row), row[-1]) if row else None
 
 

@@ -39,9 +39,12 @@ Fact = MailArrived | SenderDisabled
 KINDS: dict[str, type[Fact]] = {kind.__name__: kind for kind in (MailArrived, SenderDisabled)}
 
 
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
+
 def to_json(fact: Fact) -> str:
     """The fact's fields, at rest."""
-    return json.dumps(dataclasses.asdict(fact), ensure_ascii=False, separators=(",", ":"))
+    return _encode({field.name: getattr(fact, field.name) for field in dataclasses.fields(fact)})
 
 
 def from_json(kind: str, payload: str) -> Fact:

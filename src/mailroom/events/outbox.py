@@ -33,19 +33,27 @@ _HOLD = select(_facts.c.id).where(_facts.c.id == bindparam("fact_id"), _facts.c.
 _HOLD = _HOLD.with_for_update()
 _NOTE = insert(_reactions).values(fact_id=bindparam("fact_id"), name=bindparam("name"))
 _NOTED = select(_reactions.c.name).where(_reactions.c.fact_id == bindparam("fact_id"))
-_FORGET_NOTES = delete(_reactions).where(_reactions.c.fact_id == bindparam("fact_id"))
-_FORGET = delete(_facts).where(_facts.c.id == bindparam("fact_id"), _facts.c.lease == bindparam("lease"))
-_STUCK = select(func.count()).select_from(_facts).where(_facts.c.next_at.is_(None))
-_WAITING = select(func.count()).select_from(_facts).where(_facts.c.next_at.is_not(None))
+_FORGET_NOTES = delete(_reactions).where(_reactions.c.fact_id.in_(bindparam("fact_ids", expanding=True)))
+_FORGET = delete(_facts).where(
+    _facts.c.id.in_(bindparam("fact_ids", expanding=True)), _facts.c.lease == bindparam("lease")
+)
+_FRESH = select(func.count()).select_from(_facts).where(_facts.c.attempts == 0)
+_FAILING = select(func.count()).select_from(_facts).where(_facts.c.attempts > 0)
 
 
 @dataclass(frozen=True, slots=True)
 class Claimed:
-    """A fact that the holder of the lease is to see through."""
+    """A fact that the holder of the lease is to see through, as it lies in its row."""
 
     id: FactId
     attempts: int
-    fact: Fact
+    kind: str
+    payload: str
+
+    @property
+    def fact(self) -> Fact:
+        """The fact itself. Raises `KeyError`, `TypeError`, `ValueError` for one that a later release has written."""
+        return facts.from_json(self.kind, self.payload)
 
 
 class LeaseLost(Exception):
@@ -61,7 +69,7 @@ def emit(tx: Tx, fact: Fact) -> None:
 def claim(tx: Tx, *, lease: str, until: int, limit: int) -> Sequence[Claimed]:
     """Take up to `limit` facts that are due, oldest first; they are ours until `until` (milliseconds)."""
     return [
-        Claimed(FactId(row[0]), row[1], facts.from_json(row[2], row[3]))
+        Claimed(FactId(row[0]), row[1], row[2], row[3])
         for row in _claims.claim(tx, lease=lease, until=until, limit=limit)
     ]
 
@@ -78,11 +86,12 @@ def note(tx: Tx, fact_id: FactId, reaction: str, *, lease: str) -> None:
     tx.run(_NOTE, fact_id=fact_id, name=reaction)
 
 
-def settle(tx: Tx, fact_id: FactId, *, lease: str) -> None:
-    """Every reaction is done: the fact has served. Raises `LeaseLost`."""
-    tx.run(_FORGET_NOTES, fact_id=fact_id)
-    if not tx.run(_FORGET, fact_id=fact_id, lease=lease):
-        raise LeaseLost
+def settle(tx: Tx, *fact_ids: FactId, lease: str) -> None:
+    """Every reaction is done: these facts have served. Raises `LeaseLost`."""
+    if fact_ids:
+        tx.run(_FORGET_NOTES, fact_ids=fact_ids)
+        if tx.run(_FORGET, fact_ids=fact_ids, lease=lease) < len(fact_ids):
+            raise LeaseLost
 
 
 def again(tx: Tx, fact_id: FactId, *, lease: str, at: int) -> None:
@@ -90,11 +99,6 @@ def again(tx: Tx, fact_id: FactId, *, lease: str, at: int) -> None:
     _claims.again(tx, fact_id, lease=lease, at=at)
 
 
-def give_up(tx: Tx, fact_id: FactId, *, lease: str) -> None:
-    """Too many failures: keep the fact, but do not claim it any more. `backlog` counts it."""
-    _claims.give_up(tx, fact_id, lease=lease)
-
-
 def backlog(tx: Tx) -> tuple[int, int]:
-    """How many facts wait, and how many were given up."""
-    return int(sql.returned(tx.first(_WAITING))), int(sql.returned(tx.first(_STUCK)))
+    """How many facts wait for their first reaction, and how many for one that has failed before."""
+    return int(sql.returned(tx.first(_FRESH))), int(sql.returned(tx.first(_FAILING)))

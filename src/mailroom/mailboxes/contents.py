@@ -29,6 +29,8 @@ PIN = DAY
 # A blob that was doomed so long ago was left so by a collector that died.
 _DOOM = 10 * MINUTE
 _COLLECT_AT_ONCE = 100
+# One for all threads: it locks itself for the frame that a call makes, and to make one costs more than a mail does.
+_COMPRESSOR = zstd.ZstdCompressor(1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +110,7 @@ def add(tx: Tx, body: Small | Large, summary: Summary, *, size: int, refs: int) 
     )
     match body:
         case Small(octets):
-            queries.add_body(tx, content_id, zstd.compress(octets, 1))
+            queries.add_body(tx, content_id, _COMPRESSOR.compress(octets, zstd.ZstdCompressor.FLUSH_FRAME))
         case Large(name):
             if not queries.refer_blob(tx, name):
                 raise Unavailable(what="body store")  # its pin has run out

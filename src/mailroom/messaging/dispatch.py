@@ -23,7 +23,7 @@ from mailroom.messaging.model import Due, Sender
 from mailroom.messaging.receipts import FAILURES_BEFORE_PAUSE, Attempt
 from mailroom.messaging.send import TOPIC
 from mailroom.messaging.senders import Senders
-from mailroom.senders.contract import Manifest, Outcome, Parcel, Unknown
+from mailroom.senders.contract import Manifest, Outcome, Parcel, Scope, TryLater, Unknown
 from mailroom.storage.ports import Store, Tx
 
 T = TypeVar("T")
@@ -78,7 +78,7 @@ class Dispatch:
 
     def _claim(self, tx: Tx, lease: str, busy: dict[SenderId, int]) -> Sequence[tuple[Sender, Due]]:
         claimed: list[tuple[Sender, Due]] = []
-        for sender in queries.senders_due(tx):
+        for sender in queries.senders_due(tx, kinds=tuple(self.senders.kinds)):
             manifest = self.senders.kind(sender.kind).manifest
             # A failing sender is probed by one.
             at_once = 1 if sender.failures >= FAILURES_BEFORE_PAUSE else manifest.concurrency
@@ -90,7 +90,7 @@ class Dispatch:
     async def _attempt(self, sender: Sender, due: Due, lease: str) -> None:
         try:
             began = self.clock()
-            outcome = await self._send(sender, due, began)
+            outcome = await self._outcome(sender, due, began)
             attempt = Attempt(due, lease, began, self.clock() - began, outcome)
             manifest = self.senders.kind(sender.kind).manifest
             await self.store.write(lambda tx: self._record(tx, attempt, manifest))
@@ -99,6 +99,15 @@ class Dispatch:
             )
         finally:
             self._under_way[sender.id] -= 1
+
+    async def _outcome(self, sender: Sender, due: Due, began: int) -> Outcome:
+        try:
+            return await self._send(sender, due, began)
+        except Exception as bug:
+            _LOG.exception("sending failed", recipient=due.code, sender=sender.code)
+            if self.senders.kind(sender.kind).manifest.idempotent:
+                return TryLater("internal", type(bug).__name__, Scope.SENDER)
+            return Unknown("internal", type(bug).__name__)
 
     async def _send(self, sender: Sender, due: Due, began: int) -> Outcome:
         kind = self.senders.kind(sender.kind)
@@ -113,6 +122,6 @@ class Dispatch:
 
 
 def _tell(attempt: asyncio.Task[None]) -> None:
-    """Log a bug, or a store that was away. The lease runs out, and the recipient is tried again."""
+    """Log a store that was away. The lease runs out, and the recipient is tried again."""
     if not attempt.cancelled() and (fault := attempt.exception()) is not None:
         _LOG.error("attempt failed", exc_info=fault)

@@ -38,9 +38,11 @@ _SENDER = select(
     _senders.c.paused_until,
 )
 _SENDER_BY_CODE = _SENDER.where(_senders.c.code == bindparam("code"))
-_LOCK_SENDER = _SENDER.where(_senders.c.id == bindparam("sender_id")).with_for_update()
+# Not against those who only refer to the row: new recipients of the sender.
+_LOCK_SENDER = _SENDER.where(_senders.c.id == bindparam("sender_id")).with_for_update(key_share=True)
 _SENDERS_DUE = _SENDER.where(
     _senders.c.state == SenderState.ACTIVE.value,
+    _senders.c.kind.in_(bindparam("kinds", expanding=True)),
     or_(_senders.c.paused_until.is_(None), _senders.c.paused_until <= bindparam("now")),
     select(_recipients.c.id)
     .where(_recipients.c.sender_id == _senders.c.id, _recipients.c.next_at <= bindparam("now"))
@@ -108,9 +110,9 @@ def lock_sender(tx: Tx, sender_id: SenderId) -> Sender:
     return _to_sender(row)
 
 
-def senders_due(tx: Tx) -> Sequence[Sender]:
-    """The active senders, not paused, that have something to send now."""
-    return [_to_sender(row) for row in tx.all(_SENDERS_DUE, now=tx.now)]
+def senders_due(tx: Tx, *, kinds: Sequence[str]) -> Sequence[Sender]:
+    """The active senders of these kinds, not paused, that have something to send now."""
+    return [_to_sender(row) for row in tx.all(_SENDERS_DUE, kinds=kinds, now=tx.now)]
 
 
 def save_sender(
@@ -165,11 +167,6 @@ _ADD_RECIPIENT = insert(_recipients).values(
     updated_at=bindparam("now"),
     next_at=bindparam("now"),
 )
-_CUT_OFF = select(_recipients.c.id).where(
-    _recipients.c.sender_id == bindparam("within"),
-    _recipients.c.next_at <= bindparam("now"),
-    _recipients.c.lease != "",
-)
 _claims = Claims(_recipients, where=_recipients.c.sender_id == bindparam("within"))
 _DUE = (
     select(
@@ -179,6 +176,7 @@ _DUE = (
         _recipients.c.address,
         _recipients.c.attempts,
         _messages.c.content,
+        _recipients.c.previous,
     )
     .join(_messages, _messages.c.id == _recipients.c.message_id)
     .where(_recipients.c.id.in_(bindparam("claimed", expanding=True)))
@@ -208,7 +206,9 @@ _EXPLAIN = (
 _RESEND = (
     update(_recipients)
     .where(_recipients.c.id == bindparam("which"))
-    .values(state=State.QUEUED.value, attempts=0, next_at=bindparam("now"), lease="", updated_at=bindparam("now"))
+    .values(
+        state=State.QUEUED.value, attempts=0, next_at=bindparam("now"), lease="", reason="", updated_at=bindparam("now")
+    )
 )
 _ADD_ATTEMPT = insert(_attempts).values(
     {name: bindparam(name) for name in ("recipient_id", "number", "began_at", "took", "outcome", "code", "detail")}
@@ -263,7 +263,6 @@ def add_recipient(tx: Tx, message_id: MessageId, sender_id: SenderId, *, code: s
 
 def claim(tx: Tx, sender_id: SenderId, *, lease: str, until: int, limit: int) -> Sequence[Due]:
     """Take up to `limit` recipients of one sender that are due, oldest first."""
-    cut_off = {row[0] for row in tx.all(_CUT_OFF, within=sender_id, now=tx.now)}
     claimed = [row[0] for row in _claims.claim(tx, lease=lease, until=until, limit=limit, within=sender_id)]
     if not claimed:
         return []
@@ -275,7 +274,7 @@ def claim(tx: Tx, sender_id: SenderId, *, lease: str, until: int, limit: int) ->
             address=row[3],
             attempts=row[4],
             content=json.loads(row[5]),
-            interrupted=row[0] in cut_off,
+            interrupted=bool(row[6]),
         )
         for row in tx.all(_DUE, claimed=claimed)
     ]

@@ -84,10 +84,10 @@ def next_attempt(manifest: Manifest, attempts: int, now: int, *, wait: int | Non
 
 
 def _end(tx: Tx, attempt: Attempt, news: News, *, provider_id: str = "") -> None:
+    before = queries.recipient_state(tx, attempt.due.id)  # locks it: only then is the lease sure to stay
     # A stale holder may only say that the provider has taken it; the rest is for who holds the lease now.
     if news is not News.ACCEPTED and not queries.holds(tx, attempt.due.id, attempt.lease):
         return
-    before = queries.recipient_state(tx, attempt.due.id)
     state = after(before, news)
     if state is before:
         return

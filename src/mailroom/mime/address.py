@@ -24,6 +24,13 @@ _TOKEN = re.compile(
     rb"|(?P<atom>[^\s\"(<>,;:@\[]++|.)",
     re.DOTALL,
 )
+# What nearly every address is: `"Name" <local@host>`, `Name <local@host>` or `local@host`, and then the next one. Only
+# what `_Reader` would read just so: no group, route, comment or escape, and no encoded word cut in two.
+_ATOM = rb'(?:(?!=\?)[^\s"(<>,;:@\[])++'
+_WORD = rb"(?:=\?[^?\s]{1,60}\?[bBqQ]\?[^?]*+\?=|%b)" % _ATOM
+_ADDR = rb"(%b)@(%b)" % (_ATOM, _ATOM)
+_NAME = rb'(?:"([^"\\]*+)"|(%b(?: %b)*+))' % (_WORD, _WORD)
+_COMMON = re.compile(rb"\s*+(?:(?:%b\s*+)?+<%b>|%b)\s*+(?:,|\Z)" % (_NAME, _ADDR, _ADDR))
 _ESCAPED = re.compile(rb"\\(.)", re.DOTALL)
 _COMMENT_PIECE = re.compile(rb"[()]|\\.", re.DOTALL)
 
@@ -59,7 +66,17 @@ class Group:
 
 def parse(raw: bytes) -> tuple[Address | Group, ...]:
     """The addresses and groups of a field's raw value, in order. Never raises; what makes no sense is left out."""
-    return _Reader(headers.unfold(raw)).read()
+    line = headers.unfold(raw)
+    found = []
+    at = 0
+    while at < len(line):
+        match = _COMMON.match(line, at)
+        if match is None:
+            return _Reader(line).read()
+        at = match.end()
+        quoted, atoms, local, host, bare_local, bare_host = match.groups(b"")
+        found.append(Address(quoted or atoms, b"", local or bare_local, host or bare_host))
+    return tuple(found)
 
 
 def mailboxes(found: tuple[Address | Group, ...]) -> tuple[Address, ...]:

@@ -36,11 +36,14 @@ class Headers:
 
     def first(self, name: str) -> bytes | None:
         """The raw value of the first field called `name` (lower case), or None."""
-        return next((raw for each, raw in self.fields if each == name), None)
+        for each, raw in self.fields:
+            if each == name:
+                return raw
+        return None
 
     def all(self, name: str) -> tuple[bytes, ...]:
         """The raw values of every field called `name` (lower case), in the order they stand."""
-        return tuple(raw for each, raw in self.fields if each == name)
+        return tuple([raw for each, raw in self.fields if each == name])
 
 
 def read(header: bytes) -> Headers:

@@ -30,6 +30,7 @@ _PGP_ARMOUR = "-----BEGIN PGP MESSAGE-----"
 _UUENCODED = {"x-uuencode", "x-uue", "uuencode", "uue"}
 _META_CHARSET = re.compile(rb"<meta\s[^>]{0,200}?charset\s*=\s*[\"']?\s*([\w.:-]{1,40})", re.IGNORECASE)
 _NOT_TEXT = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ufeff\ufffe\uffff]")
+_NOT_TEXT_ASCII = dict.fromkeys((*range(9), *range(11, 32), 127))
 _UNREAD = re.compile(r"<(style|script)\b.*?(?:</\1\s*>|\Z)|<!--.*?(?:-->|\Z)", re.IGNORECASE | re.DOTALL)
 _SPACES = re.compile(r"[ \t\r\n\f]+")
 _SPACES_ONLY = re.compile(" {2,}")
@@ -110,7 +111,8 @@ def body_text(part: Part, read: Read, *, enough: int = BODY_READ) -> str:
         text = _html_text(_html_source(data, label), enough)
     else:
         text = charset.decode(data, label).replace("\r\n", "\n").replace("\r", "\n")
-    text = _NOT_TEXT.sub("", text).strip()
+    # Python translates ASCII six times as fast as it searches for a class of characters.
+    text = (text.translate(_NOT_TEXT_ASCII) if text.isascii() else _NOT_TEXT.sub("", text)).strip()
     return "" if text.startswith(_PGP_ARMOUR) else text
 
 

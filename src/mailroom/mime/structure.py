@@ -24,6 +24,7 @@ _QUOTABLE = re.compile(rb"[\x01-\x09\x0b\x0c\x0e-\x7f]*")
 _NEEDS_ESCAPE = re.compile(rb'["\\]')
 _MESSAGE_ID = re.compile(rb"<[^<>\s]+>")
 _EMPTY_TEXT = b'("text" "plain" ("charset" "us-ascii") NIL NIL "7bit" 0 0'
+_to_json = json.JSONEncoder(separators=(",", ":")).encode
 _LAST_DATE = 253_402_300_799  # seconds; 9999-12-31, the last day that databases and datetime know
 
 AddressLists = dict[str, tuple[address.Address | address.Group, ...]]
@@ -119,7 +120,7 @@ def body(part: Part) -> bytes:
 
 def to_json(part: Part) -> str:
     """A part and those in it as compact ASCII JSON, without header octets; `from_json` gives them back."""
-    return json.dumps(_packed(part), separators=(",", ":"))
+    return _to_json(_packed(part))
 
 
 def from_json(stored: str) -> Part:

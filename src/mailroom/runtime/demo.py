@@ -10,7 +10,7 @@ import dataclasses
 import ipaddress
 from pathlib import Path
 
-from mailroom.core.errors import InvalidValue, NotFound
+from mailroom.core.errors import InvalidValue
 from mailroom.core.secrets import Secret
 from mailroom.core.settings import Egress, Settings
 from mailroom.directory import addresses, domains, members
@@ -55,13 +55,20 @@ def _is_loopback(host: str | None) -> bool:
 
 
 async def furnish(app: App, *, push_url: str) -> None:
-    """Make what the demo shows, unless it is there."""
-    try:
-        await app.store.read(members.organisation)
-    except NotFound:
+    """Make what the demo shows, unless it is there. Raises `InvalidValue`, and changes nothing, where the store is
+    somebody's: the demo's passwords are known to all.
+    """
+    if await app.store.read(domains.every):
+        await app.store.read(_ask_whose)
+    else:
         hashes = {userid: await app.passwords.hash(Secret(f"demo-{userid}")) for userid in MEMBERS}
         await app.store.write(lambda tx: _make(app, tx, hashes))
     await app.store.write(lambda tx: app.notify.change(tx, "push_url", push_url))
+
+
+def _ask_whose(tx: Tx) -> None:
+    if [domain.name for domain in domains.every(tx)] != [DOMAIN]:
+        raise InvalidValue(name="data", reason="this is not a demo's store; give the demo a folder of its own")
 
 
 def _make(app: App, tx: Tx, hashes: dict[str, str]) -> None:

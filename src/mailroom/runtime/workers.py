@@ -28,8 +28,8 @@ _LEASE = 30 * SECOND
 # A lost hint costs so many seconds.
 _POLL = 1.0
 _PAUSE_AFTER_FAULT = 1.0
-_ATTEMPTS_MOST = 10
-_COLLECT_EVERY = HOUR / 1000
+_LONGEST_PAUSE = 10 * MINUTE
+_COLLECT_EVERY = HOUR / SECOND
 
 
 async def forever(name: str, work: Callable[[], Awaitable[None]]) -> None:
@@ -54,38 +54,46 @@ class React:
         """React until cancelled."""
         with self.store.hints.listen(outbox.TOPIC) as ear:
             while True:
-                if not await self.once():
+                if await self.once() < _AT_ONCE:
                     await ear.wait(_POLL)
 
     async def once(self) -> int:
         """React to the facts that are due; how many there were."""
         lease = self.new_id()
-        facts = await self.store.write(lambda tx: outbox.claim(tx, lease=lease, until=tx.now + _LEASE, limit=_AT_ONCE))
-        if not facts:
-            return 0
         try:
-            await self.store.write(lambda tx: self._react_all(tx, facts, lease))
+            return await self.store.write(lambda tx: self._react_all(tx, lease))
         except Exception:  # which of them it was, and what to log, shows when each runs alone
-            for fact in facts:
-                await self._react_alone(fact, lease)
+            facts = await self.store.write(lambda tx: _claim(tx, lease))
+        for fact in facts:
+            await self._react_alone(fact, lease)
         return len(facts)
 
-    def _react_all(self, tx: Tx, facts: Sequence[Claimed], lease: str) -> None:
+    def _react_all(self, tx: Tx, lease: str) -> int:
+        # One transaction from claim to settlement: it is the one that is synced for each mail beside the mail's own.
+        facts = _claim(tx, lease)
         for fact in facts:
             done = outbox.reacted(tx, fact.id) if fact.attempts > 1 else frozenset[str]()
-            for reaction in self.reactions[type(fact.fact)]:
+            for reaction in self._reactions(fact):
                 if reaction.name not in done:
                     reaction.react(tx, fact.fact)
-            outbox.settle(tx, fact.id, lease=lease)
+        outbox.settle(tx, *(fact.id for fact in facts), lease=lease)
+        return len(facts)
 
     async def _react_alone(self, fact: Claimed, lease: str) -> None:
         done = await self.store.read(lambda tx: outbox.reacted(tx, fact.id))
-        left = [reaction for reaction in self.reactions[type(fact.fact)] if reaction.name not in done]
         try:
-            failed = [reaction for reaction in left if not await self._done(fact, reaction, lease)]
+            failed = [
+                one for one in self._reactions(fact) if one.name not in done and not await self._done(fact, one, lease)
+            ]
             await self.store.write(lambda tx: _finish(tx, fact, lease, failed=len(failed)))
         except LeaseLost:
             _LOG.info("lease lost", fact=fact.id)  # to a worker that sees to the fact now
+        except (KeyError, TypeError, ValueError):
+            _LOG.exception("fact not understood", fact=fact.id, kind=fact.kind)
+            await self.store.write(lambda tx: _finish(tx, fact, lease, failed=1))
+
+    def _reactions(self, fact: Claimed) -> tuple[Reaction, ...]:
+        return self.reactions[type(fact.fact)]
 
     async def _done(self, fact: Claimed, reaction: Reaction, lease: str) -> bool:
         try:
@@ -98,6 +106,10 @@ class React:
         return True
 
 
+def _claim(tx: Tx, lease: str) -> Sequence[Claimed]:
+    return outbox.claim(tx, lease=lease, until=tx.now + _LEASE, limit=_AT_ONCE)
+
+
 def _react(tx: Tx, fact: Claimed, reaction: Reaction, lease: str) -> None:
     outbox.note(tx, fact.id, reaction.name, lease=lease)
     reaction.react(tx, fact.fact)
@@ -106,10 +118,8 @@ def _react(tx: Tx, fact: Claimed, reaction: Reaction, lease: str) -> None:
 def _finish(tx: Tx, fact: Claimed, lease: str, *, failed: int) -> None:
     if not failed:
         outbox.settle(tx, fact.id, lease=lease)
-    elif fact.attempts < _ATTEMPTS_MOST:
-        outbox.again(tx, fact.id, lease=lease, at=tx.now + min(SECOND << fact.attempts, 10 * MINUTE))
-    else:
-        outbox.give_up(tx, fact.id, lease=lease)
+    else:  # for as long as it takes: a fact is a duty, and the fault may be mended by the next release
+        outbox.again(tx, fact.id, lease=lease, at=tx.now + min(SECOND << min(fact.attempts, 10), _LONGEST_PAUSE))
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from mailroom.storage.ports import Row, Tx
 
 
 class Claims:
-    """The durable work in one table, which has the columns `id`, `attempts`, `next_at` and `lease`. `where` narrows
+    """The durable work in one table, which has the columns of `schema._leased`. `where` narrows
     what `claim` takes; its parameters are given there.
     """
 
@@ -33,7 +33,12 @@ class Claims:
         self._claim = (
             update(table)
             .where(c.id.in_(select(taken.c.id)))
-            .values(next_at=bindparam("until"), lease=bindparam("new_lease"), attempts=c.attempts + 1)
+            .values(
+                next_at=bindparam("until"),
+                previous=c.lease,
+                lease=bindparam("new_lease"),
+                attempts=c.attempts + 1,
+            )
             .returning(c.id, c.attempts, *(c[name] for name in columns))
         )
         ours = update(table).where(

@@ -61,6 +61,7 @@ def _leased() -> list[Column[Any]]:
         _number("attempts", 0),
         _time("next_at"),  # due from here on; while leased: when the lease ends; none: settled, or given up
         _text("lease", ""),
+        _text("previous", ""),  # the lease that ran out before this one; "": the last holder gave it back
     ]
 
 

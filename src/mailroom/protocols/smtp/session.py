@@ -333,8 +333,8 @@ class Session:
             self._actions.append(Say(self._offer()))
 
     def _offer(self) -> bytes:
-        # Not DSN: who offers it must send the success reports that NOTIFY asks for (RFC 3461 §6.2.5). Its parameters are
-        # taken all the same; a sender that sees no offer makes its own "relayed" report.
+        # Not DSN: who offers it must send the success reports that NOTIFY asks for (RFC 3461 §6.2.5). Its parameters
+        # are taken all the same; a sender that sees no offer makes its own "relayed" report.
         lines = [
             self._terms.hostname,
             "PIPELINING",

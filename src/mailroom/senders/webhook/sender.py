@@ -141,8 +141,7 @@ def retry_after(value: str, now: int) -> int | None:
         return min(seconds * SECOND, _LONGEST_WAIT)
     try:
         date = parsedate_to_datetime(value)
-    except ValueError:
+        asked = int((date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp())
+    except (ValueError, OverflowError):
         return None
-    if date.tzinfo is None:
-        date = date.replace(tzinfo=UTC)
-    return min(max(int(date.timestamp()) * SECOND - now, 0), _LONGEST_WAIT)
+    return min(max(asked * SECOND - now, 0), _LONGEST_WAIT)

@@ -52,6 +52,7 @@ def upgrade() -> None:
         sa.Column("attempts", _NUMBER, server_default=sa.text("0"), nullable=False),
         sa.Column("next_at", _NUMBER, nullable=True),
         sa.Column("lease", sa.Text(), server_default="", nullable=False),
+        sa.Column("previous", sa.Text(), server_default="", nullable=False),
         sa.PrimaryKeyConstraint("id"),
         sqlite_autoincrement=True,
     )
@@ -178,6 +179,7 @@ def upgrade() -> None:
         sa.Column("attempts", _NUMBER, server_default=sa.text("0"), nullable=False),
         sa.Column("next_at", _NUMBER, nullable=True),
         sa.Column("lease", sa.Text(), server_default="", nullable=False),
+        sa.Column("previous", sa.Text(), server_default="", nullable=False),
         sa.ForeignKeyConstraint(
             ["message_id"],
             ["messages.id"],

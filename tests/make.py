@@ -1,0 +1,153 @@
+# SPDX-FileCopyrightText: The Mailroom authors
+# SPDX-License-Identifier: Apache-2.0
+"""What tests begin with: mails, and an organisation with people in it. Made through the use cases, as in real life."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from mailroom.core import ids
+from mailroom.core.ids import FolderId, MailboxId, OrganisationId
+from mailroom.delivery.accept import Acceptance, Envelope
+from mailroom.delivery.spool import Spool
+from mailroom.directory import addresses, domains, members
+from mailroom.directory.model import DomainState, Member, Role
+from mailroom.mailboxes import append, contents, create, read
+from mailroom.mailboxes.contents import Bodies, Small
+from mailroom.mailboxes.model import NO_FLAGS, Flag, Folder, FolderRole, Placed
+from mailroom.mime.scan import scan
+from mailroom.mime.structure import summarise
+from mailroom.storage.engines import open_blobs
+from mailroom.storage.ports import Store, Tx
+
+DOMAIN = "corp.example"
+
+
+def mail(
+    *,
+    subject: str = "Hello",
+    sender: str = "Bob Li <bob@out.example>",
+    to: str = "amy@corp.example",
+    message_id: str = "<1@out.example>",
+    more: Sequence[str] = (),
+    body: str | bytes = "Hi Amy,\r\nsee you.\r\n",
+    size: int = 0,
+) -> bytes:
+    """A mail. A field given as "" is left out; `more` are further header lines; it is filled up to `size` octets."""
+    fields = {"From": sender, "To": to, "Subject": subject, "Message-ID": message_id}
+    lines = [*(f"{name}: {value}" for name, value in fields.items() if value), *more]
+    octets = "".join(f"{line}\r\n" for line in lines).encode("utf-8", "surrogateescape") + b"\r\n"
+    octets += body if isinstance(body, bytes) else body.encode()
+    missing = max(size - len(octets), 0)
+    return octets + (b"0123456789abcdef" * 4 + b"\r\n") * (missing // 66) + b"x" * (missing % 66)
+
+
+def multipart(*parts: tuple[Sequence[str], str | bytes], kind: str = "mixed", subject: str = "Hello") -> bytes:
+    """A mail of several parts, each its header lines and its body."""
+    octets = b"".join(
+        b"--b\r\n%b\r\n%b\r\n"
+        % ("".join(f"{line}\r\n" for line in lines).encode(), body if isinstance(body, bytes) else body.encode())
+        for lines, body in parts
+    )
+    return mail(more=[f"Content-Type: multipart/{kind}; boundary=b"], body=octets + b"--b--\r\n", subject=subject)
+
+
+@dataclass(frozen=True, slots=True)
+class Organisation:
+    """An organisation with one domain; the first member is its administrator."""
+
+    id: OrganisationId
+    members: Mapping[str, Member]
+    mailboxes: Mapping[str, MailboxId]  # by userid, and public ones by local part
+
+
+def organise(
+    tx: Tx,
+    *,
+    people: Sequence[str] = ("amy", "bob", "carol"),
+    public: Mapping[str, Sequence[str]] | None = None,
+    domain: str = DOMAIN,
+    state: DomainState = DomainState.ACTIVE,
+) -> Organisation:
+    """An organisation, its members with a mailbox each, and public mailboxes by local part with their users."""
+    organisation_id = members.found_organisation(tx, "Corp")
+    domains.add(tx, organisation_id, domain, state=state)
+    made: dict[str, Member] = {}
+    mailboxes: dict[str, MailboxId] = {}
+    for userid in people:
+        role = Role.MEMBER if made else Role.ADMINISTRATOR
+        made[userid] = members.add(tx, organisation_id, userid, name=userid.capitalize(), password_hash="", role=role)
+        mailboxes[userid] = create.personal(tx, made[userid], addresses.parse_new(f"{userid}@{domain}"))
+    for local, users in (public or {}).items():
+        address = addresses.parse_new(f"{local}@{domain}")
+        mailboxes[local] = create.public(
+            tx, organisation_id, address, name=local.capitalize(), users=[made[userid] for userid in users]
+        )
+    return Organisation(organisation_id, made, mailboxes)
+
+
+async def organisation(
+    store: Store,
+    *,
+    people: Sequence[str] = ("amy", "bob", "carol"),
+    public: Mapping[str, Sequence[str]] | None = None,
+    domain: str = DOMAIN,
+    state: DomainState = DomainState.ACTIVE,
+) -> Organisation:
+    """`organise`, in a transaction of its own."""
+    return await store.write(lambda tx: organise(tx, people=people, public=public, domain=domain, state=state))
+
+
+def folder(tx: Tx, mailbox_id: MailboxId, role: FolderRole = FolderRole.INBOX) -> Folder:
+    """The mailbox's folder of that role."""
+    return next(each for each in read.folders(tx, mailbox_id) if each.role is role)
+
+
+def appended(
+    tx: Tx, into: FolderId, octets: bytes | None = None, *, flags: Flag = NO_FLAGS, keywords: Sequence[str] = ()
+) -> Placed:
+    """A mail put into a folder."""
+    octets = mail() if octets is None else octets
+    summary = summarise(scan(octets), lambda start, end: octets[start:end])
+    content_id = contents.add(tx, Small(octets), summary, size=len(octets), refs=1)
+    return append.append(
+        tx,
+        content_id,
+        into=into,
+        size=len(octets),
+        flags=flags,
+        keywords=frozenset(keywords),
+        internal_date=tx.now,
+    )
+
+
+def acceptance(store: Store, folder: Path, *, new_id: Callable[[], str] = ids.new, reserve: int = 0) -> Acceptance:
+    """The inbound verb over a store, with its blobs and spools in a folder."""
+    spools = folder / "spools"
+    spools.mkdir(exist_ok=True)
+    bodies = Bodies(store, open_blobs(f"file://{folder}/blobs"))
+    return Acceptance(store, bodies, spools, "mx.corp.example", new_id, reserve)
+
+
+async def delivered(acceptance: Acceptance, octets: bytes, *to: str, sender: str = "bounce@out.example") -> None:
+    """A mail accepted for all addresses, as by SMTP."""
+    destinations = [await acceptance.find(address, size=len(octets)) for address in to]
+    with Spool(acceptance.folder) as spool:
+        spool.write(octets)
+        await acceptance.accept(Envelope(sender, tuple(destinations)), spool)
+
+
+async def delivered_each(acceptance: Acceptance, octets: bytes, *to: str) -> dict[str, str]:
+    """A mail accepted for those addresses that take it, as by LMTP; the code of each one's refusal, or ""."""
+    destinations = [await acceptance.find(address, size=0) for address in to]
+    with Spool(acceptance.folder) as spool:
+        spool.write(octets)
+        answers = await acceptance.accept_each(Envelope("bounce@out.example", tuple(destinations)), spool)
+    return {one.address: refusal.code if refusal else "" for one, refusal in answers.items()}
+
+
+async def octets_of(bodies: Bodies, content_id: ids.ContentId, start: int = 0, end: int | None = None) -> bytes:
+    """A mail's octets, read back."""
+    return b"".join([chunk async for chunk in bodies.read(content_id, start, end)])

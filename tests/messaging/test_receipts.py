@@ -17,9 +17,9 @@ from mailroom.events import outbox
 from mailroom.events.facts import SenderDisabled
 from mailroom.messaging import log, queries, receipts, send
 from mailroom.messaging.model import Due, Sender, SenderState
-from mailroom.messaging.receipts import Attempt, next_attempt
+from mailroom.messaging.receipts import Attempt, Receipt, next_attempt
 from mailroom.messaging.senders import Senders
-from mailroom.messaging.states import State
+from mailroom.messaging.states import News, State
 from mailroom.senders.contract import Outcome, Refused, Scope, Sent, TryLater, Unknown
 from mailroom.storage.ports import Store, Tx
 from tests.messaging import kinds
@@ -277,3 +277,26 @@ async def test_secrets_are_sealed_at_rest(store: Store, ways: Senders, sender_id
     assert b"s3cret" not in found.sealed
     assert "s3cret" not in repr(found)
     assert ways.account(found).secrets == {"secret": Secret("s3cret")}
+
+
+async def test_a_receipt_changes_the_state_once_and_is_kept_each_time(
+    store: Store, sender_id: SenderId, desk: Desk
+) -> None:
+    await desk.attempt(Sent("p-1"))
+    for news, state in (
+        (News.LOST, State.UNDELIVERED),
+        (News.ARRIVED, State.DELIVERED),
+        (News.ARRIVED, State.DELIVERED),
+        (News.LOST, State.DELIVERED),  # late, and out of order
+    ):
+        said = Receipt("p-1", news, "4001", "ok")
+        assert await store.write(lambda tx, said=said: receipts.receive(tx, sender_id, said)) is state  # type: ignore[misc]  # mypy takes the default for an argument
+    with pytest.raises(NotFound):
+        await store.write(lambda tx: receipts.receive(tx, sender_id, Receipt("p-2", News.ARRIVED)))
+    assert await store.write(lambda tx: log.forget(tx, before=tx.now + 1, limit=9)) == 1
+    assert await store.read(lambda tx: log.entries(tx, limit=9)) == []
+
+
+async def test_what_waits_is_not_forgotten(store: Store, desk: Desk) -> None:
+    await desk.attempt(LATER)
+    assert await store.write(lambda tx: log.forget(tx, before=tx.now + 1, limit=9)) == 0

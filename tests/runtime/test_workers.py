@@ -205,5 +205,5 @@ async def test_spools_of_the_dead_are_swept_after_a_day(store: Store, watch: Wat
     for name, age in {"old": DAY + MINUTE, "young": DAY - MINUTE}.items():
         (spools / name).write_bytes(b"half a mail")
         os.utime(spools / name, times=((watch.now - age) / SECOND,) * 2)
-    Collect(Bodies(store, open_blobs(f"file://{tmp_path}/blobs")), spools, watch)._sweep()
+    Collect(store, Bodies(store, open_blobs(f"file://{tmp_path}/blobs")), spools, watch)._sweep()
     assert [each.name for each in spools.iterdir()] == ["young"]

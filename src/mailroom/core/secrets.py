@@ -1,9 +1,13 @@
 # SPDX-FileCopyrightText: The Mailroom authors
 # SPDX-License-Identifier: Apache-2.0
-"""Text that must not be seen: it shows itself in no log, no error and no answer."""
+"""What must not be seen: texts that show themselves in no log, error or answer, and files that only we can read."""
 
 from __future__ import annotations
 
+import os
+import tempfile
+from contextlib import suppress
+from pathlib import Path
 from typing import Final, final
 
 
@@ -30,3 +34,27 @@ class Secret:
 
     def __hash__(self) -> int:
         return hash(self._text)
+
+
+def keep_private(path: Path, octets: bytes) -> bytes:
+    """Make a file that only we can read, whole and durable, unless there is one; what it holds then.
+
+    Of two processes that make it at once one wins, and both get the same. Raises `OSError`.
+    """
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    handle, draft = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)  # mode 0600
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(octets)
+            file.flush()
+            os.fsync(file.fileno())
+        with suppress(FileExistsError):
+            os.link(draft, path)
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+    finally:
+        Path(draft).unlink()
+    return path.read_bytes()

@@ -8,6 +8,7 @@ mail for every destination and emits the fact that it arrived. It returns when t
 
 from __future__ import annotations
 
+import asyncio
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,6 +37,7 @@ from mailroom.storage.ports import Store, Tx
 
 # RFC 5321 §6.3: "at least 100 Received entries".
 _HOPS_MOST = 100
+_PIECE = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +111,10 @@ class Acceptance:
         part = spool.finish()
         if (hops := len(headers.read(part.header).all("received"))) > _HOPS_MOST:
             raise MailLoop(hops=hops)
-        summary = summarise(part, spool.read)
+        if spool.path is None:
+            summary = summarise(part, spool.read)
+        else:  # it may have thousands of parts: let the others talk meanwhile
+            summary = await asyncio.to_thread(summarise, part, spool.read)
         if not summary.message_id:
             return await self._take_named(spool)
         body: Small | Large
@@ -122,13 +127,9 @@ class Acceptance:
     async def _take_named(self, spool: Spool) -> _Letter:
         # Spec 1.3 RES 3: every mail has a Message-ID; one that lacks it is given one, as its first header field.
         with Spool(self.folder) as named:
-            named.write(f"Message-ID: <{self.new_id()}@{self.hostname}>\r\n".encode())
-            for start in range(0, spool.size, _COPY):
-                named.write(spool.read(start, min(start + _COPY, spool.size)))
+            header = f"Message-ID: <{self.new_id()}@{self.hostname}>\r\n".encode()
+            await asyncio.to_thread(_copy, spool, named, header)
             return await self._take(named)
-
-
-_COPY = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +137,12 @@ class _Letter:
     body: Small | Large
     summary: Summary
     size: int
+
+
+def _copy(spool: Spool, named: Spool, header: bytes) -> None:
+    named.write(header)
+    for start in range(0, spool.size, _PIECE):
+        named.write(spool.read(start, min(start + _PIECE, spool.size)))
 
 
 def _find(tx: Tx, text: str, size: int) -> MailboxId:

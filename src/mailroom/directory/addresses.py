@@ -113,5 +113,8 @@ def aliases(tx: Tx, mailbox_id: MailboxId) -> Sequence[str]:
 
 
 def primary(tx: Tx, mailbox_id: MailboxId) -> str:
-    """The mailbox's own address."""
-    return queries.primary_address(tx, mailbox_id)
+    """The mailbox's own address. Raises `NotFound`."""
+    found = queries.primary_address(tx, mailbox_id)
+    if found is None:
+        raise NotFound(what="mailbox", name=str(mailbox_id))
+    return found

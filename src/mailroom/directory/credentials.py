@@ -89,5 +89,10 @@ def close_session(tx: Tx, token: Secret) -> None:
     queries.end_session(tx, _digest(token))
 
 
+def forget_sessions(tx: Tx) -> None:
+    """Forget the sessions that have run out."""
+    queries.forget_sessions(tx)
+
+
 def _digest(token: Secret) -> str:
     return hashlib.sha256(token.reveal().encode()).hexdigest()

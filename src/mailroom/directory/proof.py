@@ -45,7 +45,7 @@ _REASONS = {
     Finding.FOREIGN_MX: "remove these MX records: {foreign}",
     Finding.NO_MX: "the domain has no MX record",
     Finding.NO_DOMAIN: "the domain does not exist in the DNS",
-    Finding.NO_ANSWER: "no name server answered; the check will be repeated",
+    Finding.NO_ANSWER: "no name server answered; try again later",
 }
 
 

@@ -195,6 +195,7 @@ _SESSION_MEMBER = (
     )
 )
 _END_SESSION = delete(_sessions).where(_sessions.c.token == bindparam("token"))
+_FORGET_SESSIONS = delete(_sessions).where(_sessions.c.expires_at <= bindparam("now"))
 _END_SESSIONS = delete(_sessions).where(_sessions.c.member_id == bindparam("member_id"))
 
 
@@ -209,6 +210,10 @@ def session_member(tx: Tx, token: str) -> Member | None:
 
 def end_session(tx: Tx, token: str) -> None:
     tx.run(_END_SESSION, token=token)
+
+
+def forget_sessions(tx: Tx) -> None:
+    tx.run(_FORGET_SESSIONS, now=tx.now)
 
 
 def end_sessions(tx: Tx, member_id: MemberId) -> None:
@@ -264,8 +269,9 @@ def remove_address(tx: Tx, address: str) -> None:
     tx.run(_REMOVE_ADDRESS, address=address)
 
 
-def primary_address(tx: Tx, mailbox_id: MailboxId) -> str:
-    return str(sql.returned(tx.first(_PRIMARY_ADDRESS, mailbox_id=mailbox_id)))
+def primary_address(tx: Tx, mailbox_id: MailboxId) -> str | None:
+    row = tx.first(_PRIMARY_ADDRESS, mailbox_id=mailbox_id)
+    return row[0] if row else None
 
 
 def aliases(tx: Tx, mailbox_id: MailboxId) -> Sequence[str]:

@@ -20,6 +20,14 @@ def entries(
     return queries.entries(tx, states=states, before=before, limit=limit)
 
 
+def forget(tx: Tx, *, before: int, limit: int) -> int:
+    """Forget up to `limit` settled messages from before that time, with all that was logged of them; how many."""
+    gone = queries.settled_before(tx, before, limit)
+    if gone:
+        queries.remove_messages(tx, gone)
+    return len(gone)
+
+
 def attempts(tx: Tx, recipient_id: RecipientId) -> Sequence[Try]:
     """Every attempt to reach one recipient, the first one first."""
     return queries.attempts(tx, recipient_id)

@@ -7,7 +7,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
-from sqlalchemy import bindparam, insert, or_, select, update
+from sqlalchemy import BindParameter, bindparam, delete, func, insert, or_, select, update
 
 from mailroom.core.errors import NotFound, NotResendable
 from mailroom.core.ids import MessageId, RecipientId, SenderId
@@ -21,6 +21,7 @@ _senders = schema.senders
 _messages = schema.messages
 _recipients = schema.recipients
 _attempts = schema.attempts
+_receipts = schema.receipts
 
 # --- senders
 
@@ -38,6 +39,8 @@ _SENDER = select(
     _senders.c.paused_until,
 )
 _SENDER_BY_CODE = _SENDER.where(_senders.c.code == bindparam("code"))
+_HOLD_SENDER = _SENDER_BY_CODE.with_for_update()
+_COUNT_SENDERS = select(func.count()).select_from(_senders)
 # Not against those who only refer to the row: new recipients of the sender.
 _LOCK_SENDER = _SENDER.where(_senders.c.id == bindparam("sender_id")).with_for_update(key_share=True)
 _SENDERS_DUE = _SENDER.where(
@@ -102,6 +105,15 @@ def _to_sender(row: Row) -> Sender:
 def sender_by_code(tx: Tx, code: str) -> Sender | None:
     row = tx.first(_SENDER_BY_CODE, code=code)
     return _to_sender(row) if row else None
+
+
+def lock_sender_by_code(tx: Tx, code: str) -> Sender | None:
+    row = tx.first(_HOLD_SENDER, code=code)
+    return _to_sender(row) if row else None
+
+
+def count_senders(tx: Tx) -> int:
+    return int(sql.returned(tx.first(_COUNT_SENDERS)))
 
 
 def lock_sender(tx: Tx, sender_id: SenderId) -> Sender:
@@ -213,6 +225,36 @@ _RESEND = (
 _ADD_ATTEMPT = insert(_attempts).values(
     {name: bindparam(name) for name in ("recipient_id", "number", "began_at", "took", "outcome", "code", "detail")}
 )
+_BY_PROVIDER = (
+    select(_recipients.c.id)
+    .where(_recipients.c.sender_id == bindparam("sender_id"), _recipients.c.provider_id == bindparam("provider_id"))
+    .order_by(_recipients.c.id.desc())
+    .limit(1)
+)
+_ADD_RECEIPT = insert(_receipts).values(
+    recipient_id=bindparam("recipient_id"),
+    says=bindparam("says"),
+    code=bindparam("code"),
+    detail=bindparam("detail"),
+    received_at=bindparam("now"),
+)
+_DUE_STILL = (
+    select(_recipients.c.id)
+    .where(_recipients.c.message_id == _messages.c.id, _recipients.c.next_at.is_not(None))
+    .exists()
+)
+_SETTLED = (
+    select(_messages.c.id)
+    .where(_messages.c.created_at < bindparam("before"), ~_DUE_STILL)
+    .order_by(_messages.c.created_at)
+    .limit(bindparam("limit"))
+)
+_GONE: BindParameter[int] = bindparam("gone", expanding=True)
+_OF_GONE = select(_recipients.c.id).where(_recipients.c.message_id.in_(_GONE))
+_REMOVE_ATTEMPTS = delete(_attempts).where(_attempts.c.recipient_id.in_(_OF_GONE))
+_REMOVE_RECEIPTS = delete(_receipts).where(_receipts.c.recipient_id.in_(_OF_GONE))
+_REMOVE_RECIPIENTS = delete(_recipients).where(_recipients.c.message_id.in_(_GONE))
+_REMOVE_MESSAGES = delete(_messages).where(_messages.c.id.in_(_GONE))
 _ENTRIES = (
     select(
         _recipients.c.id,
@@ -317,6 +359,29 @@ def resend(tx: Tx, recipient_id: RecipientId) -> None:
     if after(state, News.RESEND) is not State.QUEUED or state is State.QUEUED:
         raise NotResendable(state=state.value)
     tx.run(_RESEND, which=recipient_id, now=tx.now)
+
+
+def recipient_by_provider(tx: Tx, sender_id: SenderId, provider_id: str) -> RecipientId:
+    """The recipient that the sender's provider knows by that id. Raises `NotFound`."""
+    row = tx.first(_BY_PROVIDER, sender_id=sender_id, provider_id=provider_id)
+    if row is None:
+        raise NotFound(what="recipient", name=provider_id)
+    return RecipientId(row[0])
+
+
+def add_receipt(tx: Tx, recipient_id: RecipientId, *, says: str, code: str, detail: str) -> None:
+    tx.run(_ADD_RECEIPT, recipient_id=recipient_id, says=says, code=code, detail=detail, now=tx.now)
+
+
+def settled_before(tx: Tx, before: int, limit: int) -> Sequence[MessageId]:
+    """Messages made before that time, none of whose recipients is due any more; the oldest first."""
+    return [MessageId(row[0]) for row in tx.all(_SETTLED, before=before, limit=limit)]
+
+
+def remove_messages(tx: Tx, message_ids: Sequence[MessageId]) -> None:
+    """Forget messages with all that hangs on them."""
+    for statement in (_REMOVE_ATTEMPTS, _REMOVE_RECEIPTS, _REMOVE_RECIPIENTS, _REMOVE_MESSAGES):
+        tx.run(statement, gone=message_ids)
 
 
 def add_attempt(tx: Tx, due: Due, *, began_at: int, took: int, outcome: str, code: str, detail: str) -> None:

@@ -10,11 +10,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from mailroom.core.clock import DAY, MINUTE
+from mailroom.core.ids import SenderId
 from mailroom.events import outbox
 from mailroom.events.facts import SenderDisabled
 from mailroom.messaging import queries
 from mailroom.messaging.model import Due, Sender, SenderState
-from mailroom.messaging.states import News, after
+from mailroom.messaging.states import News, State, after
 from mailroom.senders.contract import Manifest, Outcome, Refused, Scope, Sent, TryLater, Unknown
 from mailroom.storage.ports import Tx
 
@@ -26,6 +27,16 @@ FAILING_MOST = 5 * DAY
 FAILURES_BEFORE_DISABLING = 20
 
 Chance = Callable[[], float]
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What a provider says later of a recipient that it took: that it `arrived`, or that it was `lost`."""
+
+    provider_id: str
+    news: News
+    code: str = ""
+    text: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +81,26 @@ def record(tx: Tx, attempt: Attempt, *, manifest: Manifest, chance: Chance) -> N
                     tx, due.id, lease=attempt.lease, at=at, reason=f"{outcome.code} {outcome.text}".strip()
                 )
     _judge_sender(tx, sender, outcome)
+
+
+def receive(tx: Tx, sender_id: SenderId, receipt: Receipt) -> State:
+    """Write down a receipt, and what it changes; the recipient's state then. It may be late or double.
+
+    Raises `NotFound` when the sender has nobody under that provider's id.
+    """
+    recipient_id = queries.recipient_by_provider(tx, sender_id, receipt.provider_id)
+    queries.add_receipt(tx, recipient_id, says=receipt.news.value, code=receipt.code, detail=receipt.text)
+    before = queries.recipient_state(tx, recipient_id)
+    state = after(before, receipt.news)
+    if state is not before:
+        queries.change_state(
+            tx,
+            recipient_id,
+            state=state,
+            provider_id=receipt.provider_id,
+            reason="" if receipt.news is News.ARRIVED else f"{receipt.code} {receipt.text}".strip(),
+        )
+    return state
 
 
 def next_attempt(manifest: Manifest, attempts: int, now: int, *, wait: int | None, chance: Chance) -> int | None:

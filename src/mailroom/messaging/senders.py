@@ -72,6 +72,16 @@ class Senders:
         return {key: Secret(text) for key, text in opened.items()}
 
 
+def count(tx: Tx) -> int:
+    """How many senders there are, each with secrets that only the key can open."""
+    return queries.count_senders(tx)
+
+
 def by_code(tx: Tx, code: str) -> Sender | None:
     """The sender with that code."""
     return queries.sender_by_code(tx, code)
+
+
+def hold(tx: Tx, code: str) -> Sender | None:
+    """The sender with that code, kept from being changed by others until the commit."""
+    return queries.lock_sender_by_code(tx, code)

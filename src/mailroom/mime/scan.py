@@ -19,7 +19,7 @@ from mailroom.mime import headers
 MAX_DEPTH = 50
 MAX_PARTS = 10_000
 MAX_HEADER = 256 * 1024  # octets of one header block that are kept; the rest is measured
-MAX_HEADERS = 8 * 1024 * 1024  # octets of all header blocks that are kept
+MAX_HEADERS = 1024 * 1024  # octets of all header blocks that are kept
 MAX_BOUNDARY = 200  # RFC 2046 says 70; some programs write more; of longer ones the rest is not looked at
 MAX_DELIMITER_LINE = 1000  # RFC 5322 section 2.1.1: no line is longer than 998 octets
 CHUNK = 256 * 1024

@@ -23,9 +23,9 @@ def push(tx: Tx, fact: MailArrived) -> None:
         return
     try:
         content = read.content(tx, fact.content_id)
+        to = addresses.primary(tx, fact.mailbox_id)
     except NotFound:
         return
-    to = addresses.primary(tx, fact.mailbox_id)
     send.enqueue(
         tx,
         Draft(Origin.NOTICE, fields(content, to=to, envelope_from=fact.envelope_from), trace=content.message_id),

@@ -46,7 +46,7 @@ class NotifySettings:
         """Set one. An empty `push_url` switches the push off. Raises `InvalidValue`, `EgressRefused`."""
         if key not in KEYS:
             raise InvalidValue(name=key, reason=f"no such setting; there are: {', '.join(KEYS)}")
-        sender = push_sender(tx)
+        sender = senders.hold(tx, PUSH)
         settings = dict(sender.settings) if sender else {"url": "", "format": "json", "verify_tls": "yes"}
         secrets = self.senders.secrets(sender) if sender else {}
         if key in _SETTINGS:

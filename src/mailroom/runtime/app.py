@@ -9,6 +9,7 @@ import errno
 import random
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from pathlib import Path
 
 from mailroom.core import clock, ids
 from mailroom.core.errors import InvalidValue, NoSpace
@@ -16,6 +17,7 @@ from mailroom.core.settings import Settings
 from mailroom.delivery.accept import Acceptance
 from mailroom.directory.credentials import Passwords
 from mailroom.mailboxes.contents import Bodies
+from mailroom.messaging import senders as senders_
 from mailroom.messaging.dispatch import Dispatch
 from mailroom.messaging.senders import Senders
 from mailroom.notify.alarms import Alarms
@@ -54,7 +56,6 @@ async def open_app(settings: Settings) -> AsyncIterator[App]:
     """
     try:
         settings.data.mkdir(parents=True, exist_ok=True)
-        seal = Seal.open(settings.data / "secret.key")
         spools = settings.data / "incoming"
         spools.mkdir(exist_ok=True)
     except OSError as fault:
@@ -65,6 +66,7 @@ async def open_app(settings: Settings) -> AsyncIterator[App]:
     store = open_store(settings.database_url)
     http = Http(Egress(settings.egress.allow))
     try:
+        seal = _open_seal(settings.data / "secret.key", sealed=await store.read(senders_.count))
         senders = Senders(open_kinds(Tools(http)), seal)
         bodies = Bodies(store, blobs)
         yield App(
@@ -77,8 +79,15 @@ async def open_app(settings: Settings) -> AsyncIterator[App]:
             acceptance=Acceptance(store, bodies, spools, settings.hostname, ids.new, settings.limits.disk_reserve),
             dispatch=Dispatch(store, senders, clock.now, ids.new, random.random),
             react=React(store, reactions.table(alarms=Alarms(settings.hostname)), ids.new),
-            collect=Collect(bodies, spools, clock.now),
+            collect=Collect(store, bodies, spools, clock.now),
         )
     finally:
         await http.close()
         await store.close()
+
+
+def _open_seal(path: Path, *, sealed: int) -> Seal:
+    # A key that is made anew would open none of the secrets that are there.
+    if sealed and not path.exists():
+        raise InvalidValue(name=str(path), reason="is missing; without it the senders' secrets cannot be read")
+    return Seal.open(path)

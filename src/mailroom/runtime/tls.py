@@ -7,7 +7,6 @@ Mail servers take a self-signed certificate for STARTTLS (RFC 7435: some protect
 
 from __future__ import annotations
 
-import os
 import ssl
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -21,6 +20,7 @@ from cryptography.x509.oid import NameOID
 from mailroom.core import clock
 from mailroom.core.clock import Clock
 from mailroom.core.errors import InvalidValue
+from mailroom.core.secrets import keep_private
 from mailroom.core.settings import Settings
 
 _YEARS_VALID: Final = 10
@@ -38,7 +38,7 @@ def server_context(settings: Settings, *, now: Clock = clock.now) -> ssl.SSLCont
         if not settings.tls.certificate:
             certificate = key = settings.data / "tls" / "self-signed.pem"
             if not certificate.exists():
-                _write_private(certificate, _self_signed(settings.hostname, now()))
+                keep_private(certificate, _self_signed(settings.hostname, now()))
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         context.load_cert_chain(certificate, key)
@@ -68,16 +68,3 @@ def _self_signed(hostname: str, now: int) -> bytes:
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
     return private + certificate.public_bytes(serialization.Encoding.PEM)
-
-
-def _write_private(path: Path, octets: bytes) -> None:
-    # Whole or not at all: a half-written key would stop every later start.
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    draft = path.with_suffix(".new")
-    draft.unlink(missing_ok=True)
-    handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(handle, "wb") as file:
-        file.write(octets)
-        file.flush()
-        os.fsync(file.fileno())
-    draft.replace(path)

@@ -15,9 +15,11 @@ from pathlib import Path
 from mailroom.core import log
 from mailroom.core.clock import DAY, HOUR, MINUTE, SECOND, Clock
 from mailroom.core.ids import NewId
+from mailroom.directory import credentials
 from mailroom.events import outbox
 from mailroom.events.outbox import Claimed, LeaseLost
 from mailroom.mailboxes.contents import Bodies
+from mailroom.messaging import log as log_
 from mailroom.runtime.reactions import Reaction, Reactions
 from mailroom.storage.ports import Store, Tx
 
@@ -29,6 +31,8 @@ _LEASE = 30 * SECOND
 _POLL = 1.0
 _PAUSE_AFTER_FAULT = 1.0
 _LONGEST_PAUSE = 10 * MINUTE
+# What was sent stays in the log for so long.
+_LOG_KEPT = 90 * DAY
 _COLLECT_EVERY = HOUR / SECOND
 
 
@@ -124,8 +128,9 @@ def _finish(tx: Tx, fact: Claimed, lease: str, *, failed: int) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Collect:
-    """Deletes what nobody refers to any more."""
+    """Deletes what nobody refers to any more, and what has been kept for long enough."""
 
+    store: Store
     bodies: Bodies
     spools: Path
     clock: Clock
@@ -135,6 +140,9 @@ class Collect:
         while True:
             while await self.bodies.collect():
                 pass
+            while await self.store.write(lambda tx: log_.forget(tx, before=tx.now - _LOG_KEPT, limit=_AT_ONCE)):
+                pass
+            await self.store.write(credentials.forget_sessions)
             await asyncio.to_thread(self._sweep)
             await asyncio.sleep(_COLLECT_EVERY)
 
@@ -142,5 +150,5 @@ class Collect:
         """Delete the spools of processes that died: nothing in them was promised."""
         for left in self.spools.iterdir():
             with contextlib.suppress(FileNotFoundError):  # its owner has just finished with it
-                if left.stat().st_mtime * SECOND < self.clock() - DAY:
+                if left.is_file() and left.stat().st_mtime * SECOND < self.clock() - DAY:
                     left.unlink()

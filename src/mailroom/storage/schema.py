@@ -56,7 +56,7 @@ def _text(name: str, default: str | None = None) -> Column[str]:
 
 
 def _leased() -> list[Column[Any]]:
-    """The columns of durable work; `storage.claim` is their only writer."""
+    """The columns of durable work: see `storage.claim`."""
     return [
         _number("attempts", 0),
         _time("next_at"),  # due from here on; while leased: when the lease ends; none: settled, or given up
@@ -271,8 +271,6 @@ reactions = Table(
     sqlite_with_rowid=False,
 )
 
-settings = Table("settings", metadata, Column("key", Text, primary_key=True), _text("value"))
-
 # A configured way out.
 senders = Table(
     "senders",
@@ -299,8 +297,9 @@ messages = Table(
     Column("msgid", Text, unique=True, nullable=False),
     _text("origin"),  # notice | api | console
     _text("trace", ""),  # the mail's Message-ID that it tells of
-    _text("content"),  # JSON, one entry a sender kind
+    _text("content"),  # JSON
     _number("created_at"),
+    Index("messages_created", "created_at"),
     sqlite_autoincrement=True,
 )
 
@@ -320,6 +319,7 @@ recipients = Table(
     *_leased(),
     Index("recipients_due", "sender_id", "next_at"),
     Index("recipients_message", "message_id"),
+    Index("recipients_provider", "sender_id", "provider_id"),
     sqlite_autoincrement=True,
 )
 
@@ -343,7 +343,7 @@ receipts = Table(
     metadata,
     _id(),
     _of("recipient_id", "recipients"),
-    _text("says"),  # delivered | undelivered | read
+    _text("says"),  # arrived | lost
     _text("code", ""),
     _text("detail", ""),
     _number("received_at"),

@@ -10,8 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import tempfile
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -20,7 +18,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from mailroom.core.errors import InvalidValue
-from mailroom.core.secrets import Secret
+from mailroom.core.secrets import Secret, keep_private
 
 _KEY = 32
 _ID = 4
@@ -43,7 +41,7 @@ class Seal:
         try:
             key = path.read_bytes()
         except FileNotFoundError:
-            key = _make(path)
+            key = keep_private(path, os.urandom(_KEY))
         if len(key) != _KEY:
             raise InvalidValue(name=str(path), reason=f"a key has {_KEY} octets, not {len(key)}")
         return cls(hashlib.sha256(key).digest()[:_ID], AESGCM(key))
@@ -61,23 +59,3 @@ class Seal:
             return Secret(self._cipher.decrypt(nonce, text, key).decode())
         except InvalidTag as fault:
             raise InvalidValue(name="sealed secret", reason="it has been changed") from fault
-
-
-def _make(path: Path) -> bytes:
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    handle, draft = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)  # mode 0600
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(os.urandom(_KEY))
-            file.flush()
-            os.fsync(file.fileno())
-        with suppress(FileExistsError):  # another process was quicker: its key holds
-            os.link(draft, path)
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
-    finally:
-        Path(draft).unlink()
-    return path.read_bytes()

@@ -69,6 +69,7 @@ def upgrade() -> None:
         sa.UniqueConstraint("msgid"),
         sqlite_autoincrement=True,
     )
+    op.create_index("messages_created", "messages", ["created_at"], unique=False)
     op.create_table(
         "organisations",
         sa.Column("id", _NUMBER, autoincrement=True, nullable=False),
@@ -94,12 +95,6 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id"),
         sa.UniqueConstraint("code"),
         sqlite_autoincrement=True,
-    )
-    op.create_table(
-        "settings",
-        sa.Column("key", sa.Text(), nullable=False),
-        sa.Column("value", sa.Text(), nullable=False),
-        sa.PrimaryKeyConstraint("key"),
     )
     op.create_table(
         "bodies",
@@ -194,6 +189,7 @@ def upgrade() -> None:
     )
     op.create_index("recipients_due", "recipients", ["sender_id", "next_at"], unique=False)
     op.create_index("recipients_message", "recipients", ["message_id"], unique=False)
+    op.create_index("recipients_provider", "recipients", ["sender_id", "provider_id"], unique=False)
     op.create_table(
         "attempts",
         sa.Column("id", _NUMBER, autoincrement=True, nullable=False),

@@ -34,10 +34,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
-    """The folder of real mails (`mails/`, `bounces/`): beside the repository, or where MAILROOM_TEST_DATA says."""
-    folder = Path(os.environ.get("MAILROOM_TEST_DATA", ROOT.parent / "shared/data"))
+    """The folder of real mails (`mails/`, `bounces/`): beside the repository, or where TEST_DATA says."""
+    folder = Path(os.environ.get("TEST_DATA", ROOT.parent / "shared/data"))
     if not folder.is_dir():
-        pytest.skip(f"{NOT_HERE}the folder of real mails; name one in MAILROOM_TEST_DATA")
+        pytest.skip(f"{NOT_HERE}the folder of real mails; name one in TEST_DATA")
     return folder
 
 

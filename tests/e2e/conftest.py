@@ -63,7 +63,7 @@ class Site:
         context = await self.browser.new_context(base_url=self.url, accept_downloads=True, **{"locale": "en-GB", **how})
         context.set_default_timeout(15_000)
         # Playwright writes to the object of a bound method, and ours takes nothing.
-        context.on("page", lambda page: self._watch(page))  # noqa: PLW0108
+        context.on("page", lambda page: self._watch(page))  # noqa: PLW0108 # see above
         try:
             yield context
         finally:
@@ -98,8 +98,8 @@ def crlf(text: bytes) -> bytes:
 
 @pytest.fixture
 def pictures(tmp_path: Path) -> Path:
-    """Where pictures of the screens go: MAILROOM_TEST_PICTURES keeps them."""
-    folder = Path(os.environ.get("MAILROOM_TEST_PICTURES", tmp_path / "pictures"))
+    """Where pictures of the screens go: TEST_PICTURES keeps them."""
+    folder = Path(os.environ.get("TEST_PICTURES", tmp_path / "pictures"))
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 

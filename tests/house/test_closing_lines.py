@@ -39,6 +39,6 @@ def test_a_missing_tool_is_a_failure_where_it_could_be_installed(tmp_path: Path)
 
 def test_the_absent_mail_corpus_is_named_and_forgiven(tmp_path: Path) -> None:
     absent = str(tmp_path / "nowhere")
-    status, (said, _) = run("def test_it(shared_data): pass", tmp_path, CI="true", MAILROOM_TEST_DATA=absent)
+    status, (said, _) = run("def test_it(shared_data): pass", tmp_path, CI="true", TEST_DATA=absent)
     assert status == 0
     assert "test_sample.py::test_it (not here: the folder of real mails" in said

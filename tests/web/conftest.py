@@ -77,7 +77,7 @@ async def office(sqlite_url: str, watch: Watch, tmp_path: Path) -> AsyncIterator
     for userid, password in PASSWORDS.items():
         hashed = await passwords.hash(Secret(password))
         member_id = organisation.members[userid].id
-        await store.write(lambda tx, who=member_id, kept=hashed: members.change_password(tx, who, kept))  # type: ignore[misc]
+        await store.write(lambda tx, who=member_id, kept=hashed: members.change_password(tx, who, kept))  # type: ignore[misc] # a lambda with defaults
     acceptance = make.acceptance(store, tmp_path)
     web = Web(
         store=store,

@@ -44,7 +44,7 @@ class _Server(uvicorn.Server):
         self.up.set()
 
     @contextlib.contextmanager
-    def capture_signals(self):  # type: ignore[no-untyped-def]
+    def capture_signals(self):  # type: ignore[no-untyped-def] # uvicorn's own signature
         yield
 
 

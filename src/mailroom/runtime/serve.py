@@ -100,9 +100,8 @@ async def _listen(app: App, roles: Collection[Role], stack: contextlib.AsyncExit
 
 @contextlib.asynccontextmanager
 async def _web(app: App) -> AsyncIterator[int]:
-    # A node without this role neither loads nor waits for what only pages need.
-    from mailroom.runtime.http import Server  # noqa: PLC0415
-    from mailroom.web.http import Web, application  # noqa: PLC0415
+    from mailroom.runtime.http import Server  # noqa: PLC0415 # a node without this role does not load what pages need
+    from mailroom.web.http import Web, application  # noqa: PLC0415 # likewise
 
     stopping = asyncio.Event()
     web = Web(

@@ -15,8 +15,8 @@ from mailroom.storage import schema
 from mailroom.storage.engines import open_store
 from mailroom.storage.ports import Listener, Store, Tx
 
-PUT = insert(schema.settings).values(key=bindparam("key"), value="")
-KEYS = select(schema.settings.c.key)
+PUT = insert(schema.messages).values(msgid=bindparam("key"), content="", origin="", created_at=0)
+KEYS = select(schema.messages.c.msgid)
 
 
 async def heard(ear: Listener, *, within: float) -> bool:

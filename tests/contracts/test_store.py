@@ -16,18 +16,15 @@ from mailroom.storage.engines import open_store
 from mailroom.storage.ports import Conflict, Store, Tx
 from tests.stores import Watch
 
-_settings = schema.settings
-PUT = insert(_settings).values(key=bindparam("key"), value=bindparam("value"))
-GET = select(_settings.c.value).where(_settings.c.key == bindparam("key"))
-KEYS = select(_settings.c.key).order_by(_settings.c.key)
-SOME = KEYS.where(_settings.c.key.in_(bindparam("keys", expanding=True)))
-FORGET = delete(_settings).where(_settings.c.key.like("old%"))
-PUT_OR_CHANGE = (
-    sql.insert(_settings)
-    .values(key=bindparam("key"), value=bindparam("value"))
-    .on_conflict_do_update(index_elements=[_settings.c.key], set_={"value": bindparam("value")})
-)
-PUT_OR_LEAVE = sql.insert(_settings).values(key=bindparam("key"), value=bindparam("value")).on_conflict_do_nothing()
+_messages = schema.messages  # a table with a unique text, and another text
+PUT = insert(_messages).values(msgid=bindparam("key"), content=bindparam("value"), origin="", created_at=0)
+GET = select(_messages.c.content).where(_messages.c.msgid == bindparam("key"))
+KEYS = select(_messages.c.msgid).order_by(_messages.c.msgid)
+SOME = KEYS.where(_messages.c.msgid.in_(bindparam("keys", expanding=True)))
+FORGET = delete(_messages).where(_messages.c.msgid.like("old%"))
+_put = sql.insert(_messages).values(msgid=bindparam("key"), content=bindparam("value"), origin="", created_at=0)
+PUT_OR_CHANGE = _put.on_conflict_do_update(index_elements=[_messages.c.msgid], set_={"content": bindparam("value")})
+PUT_OR_LEAVE = _put.on_conflict_do_nothing()
 FOUND = (
     insert(schema.organisations)
     .values(name=bindparam("name"), created_at=bindparam("now"))
@@ -41,7 +38,7 @@ REFER = (
     .values(refs=schema.blobs.c.refs + 1)
     .returning(schema.blobs.c.refs)
 )
-COUNT = select(func.count()).select_from(_settings)
+COUNT = select(func.count()).select_from(_messages)
 
 
 async def keys(store: Store) -> list[str]:

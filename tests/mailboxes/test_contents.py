@@ -4,7 +4,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -13,7 +15,7 @@ from sqlalchemy import func, select
 from mailroom.core.clock import DAY, MINUTE
 from mailroom.core.errors import NotFound, Unavailable
 from mailroom.core.ids import ContentId, FolderId, Modseq, Uid
-from mailroom.mailboxes import change, contents, queries, read
+from mailroom.mailboxes import change, contents, read
 from mailroom.mailboxes.change import How, Marks
 from mailroom.mailboxes.contents import PIN, Bodies, Large
 from mailroom.mailboxes.model import Flag, FolderRole
@@ -46,10 +48,10 @@ def bodies(store: Store, files: Files) -> Bodies:
     return Bodies(store, files)
 
 
-async def kept(bodies: Bodies, files: Files) -> Large:
+async def kept(bodies: Bodies, files: Files, octets: bytes = LARGE) -> Large:
     source = files.incoming / "incoming-test"
-    source.write_bytes(LARGE)
-    return await bodies.keep(NAME, source)
+    source.write_bytes(octets)
+    return await bodies.keep(hashlib.sha256(octets).hexdigest(), source)
 
 
 def file_of(files: Files) -> Path:
@@ -164,11 +166,12 @@ async def test_what_is_being_deleted_cannot_be_kept_until_it_has_gone(
 ) -> None:
     body = await kept(bodies, files)
     watch.now += PIN + 1
-    # A collector that dies after dooming.
-    doomed = await store.write(
-        lambda tx: queries.doom_blobs(tx, unpinned_before=tx.now - PIN, doomed_before=0, limit=9)
-    )
-    assert doomed == [NAME]
+    # A collector that dies between dooming and deleting: a folder is in its way.
+    file_of(files).unlink()
+    file_of(files).mkdir()
+    with pytest.raises(Unavailable):
+        await bodies.collect()
+    file_of(files).rmdir()
     with pytest.raises(Unavailable):
         await kept(bodies, files)
     with pytest.raises(Unavailable):
@@ -179,6 +182,70 @@ async def test_what_is_being_deleted_cannot_be_kept_until_it_has_gone(
     body = await kept(bodies, files)
     content_id = await store.write(lambda tx: add(tx, body))
     assert await make.octets_of(bodies, content_id) == LARGE
+
+
+class Slow:
+    """The files behind a network: that they are gone is not known until the test goes on."""
+
+    def __init__(self, files: Files) -> None:
+        self.files = files
+        self.dropped, self.go_on = asyncio.Event(), asyncio.Event()
+
+    async def keep(self, name: str, source: Path) -> None:
+        await self.files.keep(name, source)
+
+    def read(self, name: str, start: int = 0, end: int | None = None) -> AsyncIterator[bytes]:
+        return self.files.read(name, start, end)
+
+    async def drop(self, name: str) -> None:
+        await self.files.drop(name)
+        self.dropped.set()
+        await self.go_on.wait()
+
+
+async def test_a_collector_that_was_paused_deletes_nothing_that_was_kept_meanwhile(
+    store: Store, bodies: Bodies, files: Files, watch: Watch
+) -> None:
+    both = [make.mail(subject=subject, size=100_000) for subject in ("one", "two")]
+    for octets in both:
+        await kept(bodies, files, octets)
+    watch.now += PIN + 1
+    slow = Slow(files)
+    paused = asyncio.ensure_future(Bodies(store, slow).collect())
+    await slow.dropped.wait()
+
+    watch.now += 10 * MINUTE + 1  # its clock, or ours: it is taken for dead
+    while await bodies.collect():
+        pass
+    again = [await kept(bodies, files, octets) for octets in both]
+    content_ids = [await store.write(lambda tx, body=body: add(tx, body)) for body in again]  # type: ignore[misc]  # mypy infers no lambda with a default
+    slow.go_on.set()
+
+    await paused
+    assert [await make.octets_of(bodies, content_id) for content_id in content_ids] == both
+    assert await blob_rows(store) == [(1, 0), (1, 0)]
+
+
+async def test_a_collector_that_was_paused_leaves_the_doom_of_another(
+    store: Store, bodies: Bodies, files: Files, watch: Watch
+) -> None:
+    await kept(bodies, files)
+    watch.now += PIN + 1
+    first, second = Slow(files), Slow(files)
+    paused = asyncio.ensure_future(Bodies(store, first).collect())
+    await first.dropped.wait()
+    watch.now += 10 * MINUTE + 1
+    taken_over = asyncio.ensure_future(Bodies(store, second).collect())
+    await second.dropped.wait()
+
+    first.go_on.set()
+    await paused
+    with pytest.raises(Unavailable):
+        await kept(bodies, files)  # the second may be deleting it yet
+    second.go_on.set()
+    await taken_over
+    await kept(bodies, files)
+    assert file_of(files).exists()
 
 
 async def test_a_body_that_was_collected_meanwhile_cannot_be_referred_to(

@@ -15,7 +15,7 @@ from sqlalchemy import bindparam, insert, select
 
 from mailroom.storage import schema
 from mailroom.storage.claim import Claims
-from mailroom.storage.engines import open_store
+from mailroom.storage.engines import IN_MEMORY, open_store
 from mailroom.storage.ports import Row, Work
 from tests.stores import Watch
 
@@ -52,7 +52,7 @@ class Durable(RuleBasedStateMachine):
         self.store = self.runner.run(self._open())
 
     async def _open(self) -> Any:
-        return open_store("sqlite://", self.watch)
+        return open_store(IN_MEMORY, self.watch)
 
     def write(self, work: Work[Any]) -> Any:
         return self.runner.run(self.store.write(work))

@@ -86,21 +86,21 @@ async def test_many_processes_may_open_a_new_database_at_once(postgres_server: s
 def test_a_step_that_fails_leaves_nothing(tmp_path: Path) -> None:
     file = tmp_path / "mailroom.db"
     with contextlib.closing(apsw.Connection(str(file))) as connection:
-        connection.execute("CREATE TABLE settings (in_the_way)")
-    with pytest.raises((DBAPIError, apsw.SQLError), match="settings"):
+        connection.execute("CREATE TABLE senders (in_the_way)")
+    with pytest.raises((DBAPIError, apsw.SQLError), match="senders"):
         open_store(f"sqlite:///{file}")
-    assert [name for name, _ in objects(file)] == ["settings"]
+    assert [name for name, _ in objects(file)] == ["senders"]
 
 
 def test_a_step_that_fails_leaves_nothing_on_postgres(postgres_server: str) -> None:
     with postgres_database(postgres_server) as url:
         with psycopg.connect(url) as connection:
-            connection.execute("CREATE TABLE settings (in_the_way text)")
+            connection.execute("CREATE TABLE senders (in_the_way text)")
         with pytest.raises(psycopg.errors.DuplicateTable):
             open_store(url)
         with psycopg.connect(url) as connection:
             tables = connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'").fetchall()
-            assert tables == [("settings",)]
+            assert tables == [("senders",)]
 
 
 async def test_a_database_that_is_ahead_of_us_is_refused(store_url: str) -> None:

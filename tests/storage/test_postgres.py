@@ -7,15 +7,17 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
+import traceback
 
 import psycopg
 import pytest
-from sqlalchemy import bindparam, insert, select, update
+from sqlalchemy import bindparam, func, insert, select, text, update
 
-from mailroom.core.errors import NoSpace, Unavailable
+from mailroom.core.errors import InvalidValue, NoSpace, Unavailable
 from mailroom.storage import schema
 from mailroom.storage.engines import open_store
-from mailroom.storage.ports import Tx, Work
+from mailroom.storage.engines.postgres import connect
+from mailroom.storage.ports import Listener, Store, Tx, Work
 
 _blobs = schema.blobs
 PIN = insert(_blobs).values(name=bindparam("name"), pinned_at=0)
@@ -75,6 +77,84 @@ async def test_batches_that_touch_the_same_rows_in_any_order_lose_nothing(postgr
 
     await asyncio.gather(*(refer(number) for number in range(200)))
     assert await store.read(lambda tx: tx.all(REFS)) == [(name, 200) for name in names]
+    await store.close()
+
+
+async def test_a_row_that_somebody_holds_stops_only_who_needs_it(postgres_url: str) -> None:
+    store = open_store(postgres_url)
+    await store.write(lambda tx: tx.many(PIN, [{"name": "held"}, {"name": "free"}]))
+    with psycopg.connect(postgres_url) as holder:
+        holder.execute("SELECT 1 FROM blobs WHERE name = 'held' FOR UPDATE")
+        stuck = []
+        for _ in range(9):  # one after the other, so that every lane meets the lock
+            stuck.append(asyncio.ensure_future(store.write(lambda tx: tx.run(REFER, which="held"))))
+            await asyncio.wait_for(store.write(lambda tx: tx.run(REFER, which="free")), 3)
+        assert not any(each.done() for each in stuck)
+        holder.rollback()
+        assert await asyncio.gather(*stuck) == [1] * 9
+    assert await store.read(lambda tx: tx.all(REFS)) == [("free", 9), ("held", 9)]
+    await store.close()
+
+
+async def test_who_needs_a_row_that_is_held_for_long_is_told_so(postgres_url: str) -> None:
+    store = open_store(postgres_url)
+    await store.write(lambda tx: tx.run(PIN, name="held"))
+    with psycopg.connect(postgres_url) as holder:
+        holder.execute("SELECT 1 FROM blobs WHERE name = 'held' FOR UPDATE")
+        async with asyncio.timeout(15):  # for all of them: who waited in the queue has waited
+            answers = await asyncio.gather(
+                *(store.write(lambda tx: tx.run(REFER, which="held")) for _ in range(9)), return_exceptions=True
+            )
+    assert [type(answer) for answer in answers] == [Unavailable] * 9
+    assert await store.write(lambda tx: tx.run(REFER, which="held")) == 1
+    await store.close()
+
+
+def test_the_server_ends_our_transaction_when_we_have_fallen_silent(postgres_url: str) -> None:
+    with connect(postgres_url) as connection:
+        assert connection.execute("SHOW idle_in_transaction_session_timeout").fetchone() == ("30s",)
+
+
+async def on_each_lane(store: Store, work: Work[object]) -> None:
+    """Run the work in all three writers, at once."""
+    all_there = threading.Barrier(3, timeout=10)
+
+    def together(tx: Tx) -> None:
+        all_there.wait()
+        work(tx)
+
+    running = []
+    for number in range(3):
+        running.append(asyncio.ensure_future(store.write(together)))
+        while number < 2 and all_there.n_waiting <= number:  # noqa: ASYNC110  # it waits in a thread
+            await asyncio.sleep(0.01)
+    await asyncio.gather(*running)
+
+
+async def test_a_server_that_has_become_read_only_is_left(postgres_url: str) -> None:
+    store = open_store(postgres_url)
+    await on_each_lane(store, lambda tx: tx.run(text("SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY")))
+    await asyncio.gather(*(store.write(lambda tx, n=n: tx.run(PIN, name=f"{n}")) for n in range(9)))  # type: ignore[misc]  # mypy infers no lambda with a default
+    assert len(await store.read(lambda tx: tx.all(REFS))) == 9
+    await store.close()
+
+
+@pytest.mark.parametrize(
+    "code",
+    ["admin_shutdown", "crash_shutdown", "cannot_connect_now", "too_many_connections", "read_only_sql_transaction"],
+)
+async def test_a_server_that_cannot_go_on_is_asked_again_on_another_connection(postgres_url: str, code: str) -> None:
+    on_insert(postgres_url, f"RAISE EXCEPTION USING ERRCODE = '{code}';")
+    store = open_store(postgres_url)
+    connections = []
+
+    def work(tx: Tx) -> None:
+        connections.append(tx.first(select(func.pg_backend_pid())))
+        tx.run(PIN, name="a")
+
+    with pytest.raises(Unavailable):
+        await store.write(work)
+    assert len(set(connections)) == 2
     await store.close()
 
 
@@ -142,16 +222,64 @@ def test_a_server_that_is_away_is_unavailable() -> None:
         open_store(nowhere)
 
 
+@pytest.mark.parametrize(
+    ("url", "secret"),
+    [
+        ("postgresql://u:hunter%zebra@127.0.0.1:1/db", "zebra"),
+        ("postgresql://u:hunter@zebra@127.0.0.1:1/db", "zebra"),
+        ("postgresql://u:hunter/zebra@127.0.0.1:1/db", "hunter"),
+        ("postgresql://u:hunter?zebra@127.0.0.1:1/db", "hunter"),
+        ("postgresql://u:hunter", "hunter"),
+        ("postgresql://u:hunter@127.0.0.1:1/db?pasword=zebra", "zebra"),
+        ("postgresql://u:hunter%2Fzebra@127.0.0.1:1/db", "zebra"),
+    ],
+)
+def test_nothing_that_is_said_of_a_url_holds_its_password(
+    url: str, secret: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises((InvalidValue, Unavailable)) as refused:
+        open_store(url)
+    fault: BaseException | None = refused.value
+    while fault is not None:
+        assert secret not in "".join(traceback.format_exception_only(fault))
+        fault = fault.__cause__ if fault.__suppress_context__ else fault.__context__
+    assert secret not in "".join(capfd.readouterr())
+
+
+@pytest.mark.parametrize(
+    "payload", ["", "not json", "5", "null", '"facts"', '{"facts": 1}', "[[1]]", "[" * 7000], ids=lambda text: text[:10]
+)
+async def test_no_payload_silences_the_listener(postgres_url: str, payload: str) -> None:
+    store, other = open_store(postgres_url), open_store(postgres_url)
+    with store.hints.listen("facts") as ear, store.hints.listen("other") as bystander:
+        async with asyncio.timeout(20):
+            while not await heard(bystander):  # it listens by now
+                await other.write(lambda tx: tx.hint("other"))
+            while await heard(ear):
+                pass
+            with psycopg.connect(postgres_url, autocommit=True) as stranger:
+                stranger.execute("SELECT pg_notify('mailroom', %s)", [payload])
+            assert await heard(ear, within=10)  # whatever it was, everybody looks
+            await other.write(lambda tx: tx.hint("facts"))
+            assert await heard(ear, within=10)
+    await store.close()
+    await other.close()
+
+
+async def heard(ear: Listener, *, within: float = 0.5) -> bool:
+    began = time.monotonic()
+    await ear.wait(within)
+    return time.monotonic() - began < within
+
+
 async def test_who_listens_hears_again_after_the_connection_broke(postgres_url: str) -> None:
     store, other = open_store(postgres_url), open_store(postgres_url)
     end_connections(postgres_url)
     with store.hints.listen("facts") as ear:
-        heard = 0
+        times = 0
         async with asyncio.timeout(20):
-            while heard < 3:
+            while times < 3:
                 await other.write(lambda tx: tx.hint("facts"))
-                began = time.monotonic()
-                await ear.wait(0.5)
-                heard = heard + 1 if time.monotonic() - began < 0.5 else 0
+                times = times + 1 if await heard(ear) else 0
     await store.close()
     await other.close()

@@ -14,14 +14,14 @@ import pytest
 from sqlalchemy import bindparam, insert, select
 
 from mailroom.core import clock
-from mailroom.core.errors import NoSpace, Unavailable
+from mailroom.core.errors import InvalidValue, NoSpace, Unavailable
 from mailroom.storage import schema
-from mailroom.storage.engines import open_store
+from mailroom.storage.engines import IN_MEMORY, open_store
 from mailroom.storage.engines.sqlite import Sqlite, connect
 from mailroom.storage.ports import Store
 
-PUT = insert(schema.settings).values(key=bindparam("key"), value=bindparam("value"))
-KEYS = select(schema.settings.c.key).order_by(schema.settings.c.key)
+PUT = insert(schema.messages).values(msgid=bindparam("key"), content=bindparam("value"), origin="", created_at=0)
+KEYS = select(schema.messages.c.msgid).order_by(schema.messages.c.msgid)
 
 
 def path_of(url: str) -> str:
@@ -95,10 +95,16 @@ async def test_the_log_is_carried_back_while_writing_goes_on(sqlite_url: str) ->
 
 
 async def test_a_store_in_memory_lives_as_long_as_it_is_open() -> None:
-    store = open_store("sqlite://")
+    store = open_store(IN_MEMORY)
     await store.write(lambda tx: tx.run(PUT, key="a", value=""))
     assert await store.read(lambda tx: tx.all(KEYS)) == [("a",)]
     await store.close()
+
+
+@pytest.mark.parametrize("url", ["sqlite://", "sqlite:///", "sqlite:///  ", "sqlite:///:memory:"])
+def test_a_path_that_was_forgotten_is_refused_and_no_store_in_memory(url: str) -> None:
+    with pytest.raises(InvalidValue, match="sqlite:///<path>"):
+        open_store(url)
 
 
 def test_a_file_that_cannot_be_made_is_unavailable(tmp_path: Path) -> None:

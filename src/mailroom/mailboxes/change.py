@@ -1,8 +1,8 @@
 # SPDX-FileCopyrightText: The Mailroom authors
 # SPDX-License-Identifier: Apache-2.0
 """Changing mails where they lie: flags, copy, move, expunge. Every change raises the folder's modseq once and gives
-the new number to all it concerns, so that views catch up with one query. The folder is locked first: on PostgreSQL two
-changes of one mail would else overwrite each other.
+the new number to all it concerns, so that views catch up with one query. Locks come first, in the order that
+`queries.lock` lays down: on PostgreSQL two changes of one mail would else overwrite each other.
 """
 
 from __future__ import annotations
@@ -66,17 +66,20 @@ def copy(tx: Tx, folder_id: FolderId, uids: Sequence[Uid], *, into: FolderId) ->
     """Copy the mails that are there; the old UIDs with their new ones, in the order of the old. Contents are shared.
     Raises `OverQuota`, `MailboxDisabled`, `NotFound` for the target; then nothing is copied.
     """
-    queries.lock_folder(tx, folder_id)
+    _, mailbox_id = queries.lock(tx, folder_id, into)
     mails = queries.mails(tx, folder_id, uids)
     if not mails:
         return {}
-    mailbox_id = queries.lock_folder(tx, into)
     append.charge(tx, mailbox_id, sum(mail.size for mail in mails))
-    for mail in mails:
-        contents.share(tx, mail.content_id, by=1)
+    _share(tx, mails, by=1)
     new = _transfer(tx, mails, into)
     tx.hint(topic(mailbox_id))
     return new
+
+
+def _share(tx: Tx, mails: Sequence[Mail], *, by: int) -> None:
+    for content_id in sorted(mail.content_id for mail in mails):
+        contents.share(tx, content_id, by=by)
 
 
 def _transfer(tx: Tx, mails: Sequence[Mail], into: FolderId) -> dict[Uid, Uid]:
@@ -91,11 +94,10 @@ def move(tx: Tx, folder_id: FolderId, uids: Sequence[Uid], *, into: FolderId) ->
     """Move the mails that are there (RFC 6851); the old UIDs with their new ones. Within one mailbox the quota is not
     asked. Raises as `copy` does.
     """
-    source = queries.lock_folder(tx, folder_id)
+    source, target = queries.lock(tx, folder_id, into)
     mails = queries.mails(tx, folder_id, uids)
     if not mails:
         return {}
-    target = queries.lock_folder(tx, into)
     if source != target:
         size = sum(mail.size for mail in mails)
         append.charge(tx, target, size)
@@ -111,14 +113,13 @@ def expunge(tx: Tx, folder_id: FolderId, uids: Sequence[Uid] | None = None) -> S
     """Remove for good the mails marked as deleted (only those among `uids`, if given: RFC 4315); their UIDs. What shows
     a content last takes it along.
     """
-    mailbox_id = queries.lock_folder(tx, folder_id)
+    [mailbox_id] = queries.lock(tx, folder_id)
     named = None if uids is None else frozenset(uids)
     mails = [mail for mail in queries.deleted_mails(tx, folder_id) if named is None or mail.uid in named]
     if not mails:
         return []
     _remove(tx, folder_id, mails)
-    for mail in mails:
-        contents.share(tx, mail.content_id, by=-1)
+    _share(tx, mails, by=-1)
     queries.discharge(tx, mailbox_id, sum(mail.size for mail in mails))
     tx.hint(topic(mailbox_id))
     return [mail.uid for mail in mails]

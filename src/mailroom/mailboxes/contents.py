@@ -4,8 +4,8 @@
 
 A blob that nobody refers to is collected, and a mail that is just being accepted must not lose its body to that. Hence
 three steps: *pin* (a row, which keeps the collector away for a day), *keep* (the octets, durable), *refer* (in the
-transaction that files the mail). The collector dooms a row before it deletes the octets, and a doomed blob cannot be
-pinned until it has gone.
+transaction that files the mail). The collector dooms a row right before it deletes the octets, and a doomed blob cannot
+be pinned until it has gone.
 """
 
 from __future__ import annotations
@@ -73,15 +73,26 @@ class Bodies:
 
     async def collect(self) -> int:
         """Delete blobs that nobody has referred to for a day; how many."""
-        doomed = await self.store.write(
-            lambda tx: queries.doom_blobs(
-                tx, unpinned_before=tx.now - PIN, doomed_before=tx.now - _DOOM, limit=_COLLECT_AT_ONCE
-            )
-        )
-        for name in doomed:
-            await self.blobs.drop(name)
-            await self.store.write(partial(queries.forget_blob, name=name))
-        return len(doomed)
+        names = await self.store.read(lambda tx: queries.collectable_blobs(tx, **_ages(tx.now), limit=_COLLECT_AT_ONCE))
+        return sum([await self._delete(name) for name in names])
+
+    async def _delete(self, name: str) -> int:
+        # Doomed one by one: whoever was paused since may delete nothing that another has kept, or doomed, meanwhile.
+        doomed_at = await self.store.write(partial(_doom, name=name))
+        if not doomed_at:
+            return 0
+        await self.blobs.drop(name)
+        await self.store.write(partial(queries.forget_blob, name=name, doomed_at=doomed_at))
+        return 1
+
+
+def _ages(now: int) -> dict[str, int]:
+    return {"unpinned_before": now - PIN, "doomed_before": now - _DOOM}
+
+
+def _doom(tx: Tx, name: str) -> int:
+    """When we doomed it: now; 0: it is not ours to delete."""
+    return tx.now if queries.doom_blob(tx, name, **_ages(tx.now)) else 0
 
 
 def _pin(tx: Tx, name: str) -> None:

@@ -8,7 +8,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import bindparam, delete, func, insert, select, update
+from sqlalchemy import and_, bindparam, delete, func, insert, select, update
 
 from mailroom.core.errors import NotFound
 from mailroom.core.ids import ContentId, FolderId, MailboxId, MemberId, Modseq, OrganisationId, Uid
@@ -159,7 +159,20 @@ _FOLDER = select(
 _FOLDER_BY_ID = _FOLDER.where(_folders.c.id == bindparam("folder_id"))
 _FOLDERS = _FOLDER.where(_folders.c.mailbox_id == bindparam("mailbox_id"))
 _MAILBOX_OF = select(_folders.c.mailbox_id).where(_folders.c.id == bindparam("folder_id"))
-_LOCK_FOLDER = _MAILBOX_OF.with_for_update()
+# NO KEY UPDATE: whoever only adds a row that refers to this one is not kept out.
+_LOCK_MAILBOXES = (
+    select(_mailboxes.c.id)
+    .join(_folders, _folders.c.mailbox_id == _mailboxes.c.id)
+    .where(_folders.c.id.in_(bindparam("folder_ids", expanding=True)))
+    .order_by(_mailboxes.c.id)
+    .with_for_update(of=_mailboxes, key_share=True)
+)
+_LOCK_FOLDERS = (
+    select(_folders.c.id, _folders.c.mailbox_id)
+    .where(_folders.c.id.in_(bindparam("folder_ids", expanding=True)))
+    .order_by(_folders.c.id)
+    .with_for_update(key_share=True)
+)
 _ADD_FOLDER = (
     insert(_folders)
     .values(
@@ -229,12 +242,30 @@ def mailbox_of(tx: Tx, folder_id: FolderId) -> MailboxId | None:
     return MailboxId(row[0]) if row else None
 
 
+def lock(tx: Tx, *folder_ids: FolderId) -> Sequence[MailboxId]:
+    """Keep others from changing the folders until the commit, and from charging their mailboxes; the mailbox of each.
+    Raises `NotFound`.
+
+    Whatever changes mails locks in one order, so that on PostgreSQL no two wait for each other: mailboxes by id, then
+    folders by id (each under its mailbox), then contents by id, then their blobs. Who locks one folder and nothing else
+    needs no mailbox: `lock_folder`. A new mail refers to its large body first of all; who meets another there gives
+    way, and is run again.
+    """
+    tx.all(_LOCK_MAILBOXES, folder_ids=folder_ids)
+    return _lock_folders(tx, folder_ids)
+
+
 def lock_folder(tx: Tx, folder_id: FolderId) -> MailboxId:
     """Keep others from changing the folder until the commit; the mailbox that it is in. Raises `NotFound`."""
-    row = tx.first(_LOCK_FOLDER, folder_id=folder_id)
-    if row is None:
-        raise NotFound(what="folder", name=str(folder_id))
-    return MailboxId(row[0])
+    return _lock_folders(tx, [folder_id])[0]
+
+
+def _lock_folders(tx: Tx, folder_ids: Sequence[FolderId]) -> Sequence[MailboxId]:
+    mailboxes = {row[0]: MailboxId(row[1]) for row in tx.all(_LOCK_FOLDERS, folder_ids=folder_ids)}
+    for folder_id in folder_ids:
+        if folder_id not in mailboxes:
+            raise NotFound(what="folder", name=str(folder_id))
+    return [mailboxes[folder_id] for folder_id in folder_ids]
 
 
 def add_folder(tx: Tx, mailbox_id: MailboxId, name: str, role: FolderRole) -> FolderId:
@@ -371,17 +402,19 @@ _COUNT_BLOB = (
     .where(_blobs.c.name == bindparam("which"), _blobs.c.doomed == 0)
     .values(refs=_blobs.c.refs + bindparam("by"), pinned_at=bindparam("now"))
 )
-_UNREFERRED = (
-    select(_blobs.c.name)
-    .where(
-        ((_blobs.c.doomed == 0) & (_blobs.c.refs == 0) & (_blobs.c.pinned_at < bindparam("unpinned_before")))
-        | ((_blobs.c.doomed == 1) & (_blobs.c.pinned_at < bindparam("doomed_before")))
-    )
-    .limit(bindparam("limit"))
-    .with_for_update(skip_locked=True)
+# Neither in use nor just being kept, or left half deleted.
+_COLLECTABLE = and_(
+    schema.UNREFERRED,
+    ((_blobs.c.doomed == 0) & (_blobs.c.pinned_at < bindparam("unpinned_before")))
+    | ((_blobs.c.doomed == 1) & (_blobs.c.pinned_at < bindparam("doomed_before"))),
 )
-_DOOM_BLOB = update(_blobs).where(_blobs.c.name == bindparam("which")).values(doomed=1, pinned_at=bindparam("now"))
-_FORGET_BLOB = delete(_blobs).where(_blobs.c.name == bindparam("which"), _blobs.c.doomed == 1)
+_COLLECTABLE_BLOBS = select(_blobs.c.name).where(_COLLECTABLE).limit(bindparam("limit"))
+_DOOM_BLOB = (
+    update(_blobs).where(_blobs.c.name == bindparam("which"), _COLLECTABLE).values(doomed=1, pinned_at=bindparam("now"))
+)
+_FORGET_BLOB = delete(_blobs).where(
+    _blobs.c.name == bindparam("which"), _blobs.c.doomed == 1, _blobs.c.pinned_at == bindparam("doomed_at")
+)
 
 
 def pin_blob(tx: Tx, name: str) -> int:
@@ -398,18 +431,20 @@ def release_blob(tx: Tx, name: str) -> None:
     tx.run(_COUNT_BLOB, which=name, by=-1, now=tx.now)
 
 
-def doom_blobs(tx: Tx, *, unpinned_before: int, doomed_before: int, limit: int) -> Sequence[str]:
-    """Doom what nobody refers to. One that was doomed is taken over only when its collector must have died: it would
-    else be deleted a second time, just when somebody has kept it anew.
-    """
-    rows = tx.all(_UNREFERRED, unpinned_before=unpinned_before, doomed_before=doomed_before, limit=limit)
-    for (name,) in rows:
-        tx.run(_DOOM_BLOB, which=name, now=tx.now)
+def collectable_blobs(tx: Tx, *, unpinned_before: int, doomed_before: int, limit: int) -> Sequence[str]:
+    """What nobody refers to. One that was doomed is among them only when its collector must have died."""
+    rows = tx.all(_COLLECTABLE_BLOBS, unpinned_before=unpinned_before, doomed_before=doomed_before, limit=limit)
     return [name for (name,) in rows]
 
 
-def forget_blob(tx: Tx, name: str) -> None:
-    tx.run(_FORGET_BLOB, which=name)
+def doom_blob(tx: Tx, name: str, *, unpinned_before: int, doomed_before: int) -> int:
+    """1 when the blob was collectable even now, and is ours to delete: the doom is known by its time, `tx.now`."""
+    return tx.run(_DOOM_BLOB, which=name, unpinned_before=unpinned_before, doomed_before=doomed_before, now=tx.now)
+
+
+def forget_blob(tx: Tx, name: str, *, doomed_at: int) -> None:
+    """Allow it to be kept anew, unless another collector has doomed it since."""
+    tx.run(_FORGET_BLOB, which=name, doomed_at=doomed_at)
 
 
 # --- mails

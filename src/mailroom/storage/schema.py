@@ -100,6 +100,13 @@ members = Table(
     _text("language", ""),
     _number("created_at"),
     UniqueConstraint("organisation_id", "userid"),
+    Index("members_userid", "userid"),
+    Index(
+        "members_administrators",
+        "id",
+        sqlite_where=text("role = 'administrator'"),
+        postgresql_where=text("role = 'administrator'"),
+    ),
     sqlite_autoincrement=True,
 )
 
@@ -110,6 +117,8 @@ sessions = Table(
     _of("member_id", "members"),
     _number("created_at"),
     _number("expires_at"),
+    Index("sessions_member", "member_id"),
+    Index("sessions_expiry", "expires_at"),
 )
 
 mailboxes = Table(
@@ -209,13 +218,17 @@ bodies = Table(
     Column("octets", LargeBinary, nullable=False),
 )
 
+# The condition of a partial index: a query must ask in the same words, or the index is not used.
+UNREFERRED = text("refs = 0")
+
 blobs = Table(
     "blobs",
     metadata,
     Column("name", Text, primary_key=True),  # SHA-256, hex
     _number("refs", 0),
-    _number("pinned_at"),  # last time that somebody set out to keep it
+    _number("pinned_at"),  # last time that somebody set out to keep it, or to delete it
     _number("doomed", 0),  # 1: being deleted; must not be referred to any more
+    Index("blobs_unreferred", "pinned_at", sqlite_where=UNREFERRED, postgresql_where=UNREFERRED),
 )
 
 mails = Table(

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from mailroom.core.clock import Clock, now
@@ -11,15 +12,20 @@ from mailroom.core.errors import InvalidValue
 from mailroom.storage.engines.files import open_files
 from mailroom.storage.ports import Blobs, Store
 
+IN_MEMORY = "sqlite://:memory:"
+# Not `:memory:`, which SQLite takes for no file at all: mail that was accepted would end with the process.
+_FILE = re.compile(r"sqlite:///(?!\s*(?::memory:)?\s*\Z).+")
+
 
 def open_store(url: str, clock: Clock = now) -> Store:
-    """The store at `sqlite:///<path>` (made if need be), `postgresql://...`, or `sqlite://` for one in memory; its
-    schema is brought up to date. Blocks while it does. Raises `InvalidValue`, `NoSpace`, `Unavailable`.
+    """The store at `sqlite:///<path>` (made if need be), `postgresql://...`, or `sqlite://:memory:` for one that ends
+    with the process; its schema is brought up to date. Blocks while it does. Raises `InvalidValue`, `NoSpace`,
+    `Unavailable`.
     """
-    if url == "sqlite://" or url.startswith("sqlite:///"):
+    if url == IN_MEMORY or _FILE.fullmatch(url):
         from mailroom.storage.engines.sqlite import open_sqlite
 
-        return open_sqlite(url.removeprefix("sqlite://").removeprefix("/"), clock)
+        return open_sqlite("" if url == IN_MEMORY else url.removeprefix("sqlite:///"), clock)
     if url.startswith(("postgresql://", "postgres://")):
         try:
             from mailroom.storage.engines.postgres import open_postgres

@@ -8,8 +8,11 @@ so batches grow with the load and are of one when there is none. Several lanes m
 own connection.
 
 A work that raises loses its savepoint and only its caller hears. What an engine's connection raises to the lane itself:
-a `Refusal` (disk full, database away: nothing of the batch is kept, everyone concerned hears it), `Again` (a deadlock:
-each work is run again, alone) and `ConnectionLost` (before the commit: all is run again on a new connection).
+a `Refusal` (disk full, database away: nothing of the batch is kept, everyone concerned hears it), `Again` (a deadlock,
+or a lock that others hold: each work is run again, alone, and one that meets it even then goes to a lane that has the
+patience to wait) and `ConnectionLost` (before the commit: all is run again on a new connection).
+
+Whatever goes wrong, the thread lives on: who waits for a lane that has ended would wait for ever.
 """
 
 from __future__ import annotations
@@ -19,6 +22,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
+from functools import partial
 from queue import Empty, SimpleQueue
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -29,7 +33,7 @@ from mailroom.storage.ports import Conflict, Tx, Work
 T = TypeVar("T")
 
 _PAUSE = 60.0
-_TRIES = 5  # of one work that the database keeps interrupting
+_PATIENCE = 5.0  # seconds for which one work is run again while others hold what it needs
 
 _log = log.get("storage")
 
@@ -66,8 +70,8 @@ class Connection(Protocol):
 
     def begin(self) -> None: ...
 
-    def begin_again(self) -> None:
-        """Begin a transaction for one work that had to give way to others: it waits for locks as long as it takes."""
+    def begin_again(self, patience: float) -> None:
+        """Begin a transaction for one work that had to give way to others: it waits that many seconds for a lock."""
 
     def savepoint(self) -> None: ...
 
@@ -91,13 +95,14 @@ C = TypeVar("C", bound=Connection)
 class Job:
     """A work, who waits for it, and what became of it."""
 
-    __slots__ = ("fault", "future", "result", "work")
+    __slots__ = ("fault", "future", "result", "until", "work")
 
     def __init__(self, work: Work[Any], future: asyncio.Future[Any]) -> None:
         self.work = work
         self.future = future
         self.result: Any = None
         self.fault: BaseException | None = None
+        self.until = 0.0  # when our patience ends; set once the work had to give way
 
     def answer(self) -> None:
         """Tell the caller, unless it has gone. In the caller's event loop."""
@@ -115,7 +120,8 @@ _Begin = Callable[[Connection], None]
 
 class Lane(Generic[C]):
     """One thread with one connection. `told` hears the topics hinted at by what was committed, in the event loop;
-    `look` is called in the lane's thread, between two batches, about every `pause` seconds.
+    `look` is called in the lane's thread, between two batches, about every `pause` seconds. Works that must wait for a
+    lock go to the `patient` lanes; without any, this one waits itself.
     """
 
     def __init__(
@@ -128,15 +134,16 @@ class Lane(Generic[C]):
         told: Told | None = None,
         look: Callable[[C], None] | None = None,
         pause: float = _PAUSE,
+        patient: Lanes | None = None,
     ) -> None:
-        self._lanes = lanes
         self._queue = lanes.queue
         self._connect = connect
         self._most = most
         self._told = told
         self._look = look
         self._pause = pause
-        self._looked = time.monotonic()
+        self._patient = patient
+        self._look_at = 0.0
         self._connection: C | None = None
         self._closing = False
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
@@ -147,22 +154,28 @@ class Lane(Generic[C]):
         self._thread.join()
 
     def _run(self) -> None:
-        if self._look is not None:
-            self._connection = self._connect()  # there may be something to see before there is work
         while not self._closing:
+            self._look_around()
             if jobs := self._take():
                 topics: list[str] = []
-                self._serve(jobs, topics)
-                self._answer(jobs, topics)
-            if (
-                self._look is not None
-                and self._connection is not None
-                and time.monotonic() > self._looked + self._pause
-            ):
-                self._looked = time.monotonic()
-                self._look(self._connection)
+                settled = self._serve(jobs, topics)
+                self._answer(settled, topics)
         if self._connection is not None:
             self._connection.close()
+
+    def _look_around(self) -> None:
+        if self._look is None or time.monotonic() < self._look_at:
+            return
+        self._look_at = time.monotonic() + self._pause
+        try:
+            self._look(self._connected())
+        except Exception as fault:  # noqa: BLE001  # whatever it is, there is work to be done
+            _log.warning("look_failed", error=repr(fault))
+
+    def _connected(self) -> C:
+        if self._connection is None:
+            self._connection = self._connect()
+        return self._connection
 
     def _take(self) -> list[Job]:
         """All that waits, up to `most`; when nothing does, sleep until something comes or it is time to look."""
@@ -183,20 +196,28 @@ class Lane(Generic[C]):
         self._closing = True
         return jobs
 
-    def _serve(self, jobs: Sequence[Job], topics: list[str]) -> None:
-        """Leave in every job what its caller is to hear, and in `topics` what was hinted at."""
+    def _serve(self, jobs: Sequence[Job], topics: list[str]) -> Sequence[Job]:
+        """Leave in every job what its caller is to hear, and in `topics` what was hinted at; the jobs to be answered,
+        which are all but those that another lane has now.
+        """
         try:
             self._settle(jobs, topics, _begin)
         except Again:
-            # Works that are run again give way to nobody, so there is one such at a time.
-            with self._lanes.turn:
-                for job in jobs:
-                    self._insist(job, topics)
+            if len(jobs) > 1:
+                return [settled for job in jobs for settled in self._serve([job], topics)]
+            [job] = jobs
+            job.until = job.until or time.monotonic() + _PATIENCE
+            if self._patient is not None:
+                self._patient.queue.put(job)
+                return []
+            self._insist(job, topics)
+        return jobs
 
     def _insist(self, job: Job, topics: list[str]) -> None:
-        for _ in range(_TRIES):
+        while (patience := job.until - time.monotonic()) > 0:
             with suppress(Again):
-                return self._settle([job], topics, _begin_again)
+                return self._settle([job], topics, partial(_begin_again, patience=patience))
+        _log.warning("gave_way_too_long")
         return _fail([job], Unavailable(what="database"))
 
     def _settle(self, jobs: Sequence[Job], topics: list[str], begin: _Begin) -> None:
@@ -221,9 +242,7 @@ class Lane(Generic[C]):
 
     def _commit(self, jobs: Sequence[Job], begin: _Begin) -> Sequence[str]:
         """One transaction with every job in it; on return it is durable. The topics hinted at."""
-        if self._connection is None:
-            self._connection = self._connect()
-        connection = self._connection
+        connection = self._connected()
         try:
             begin(connection)
             if len(jobs) == 1:
@@ -256,8 +275,8 @@ def _begin(connection: Connection) -> None:
     connection.begin()
 
 
-def _begin_again(connection: Connection) -> None:
-    connection.begin_again()
+def _begin_again(connection: Connection, *, patience: float) -> None:
+    connection.begin_again(patience)
 
 
 def _tell(jobs: Sequence[Job], told: Told | None, topics: Sequence[str]) -> None:
@@ -314,7 +333,6 @@ class Lanes:
 
     def __init__(self) -> None:
         self.queue: SimpleQueue[Job | None] = SimpleQueue()
-        self.turn = threading.Lock()  # whose works are run again
         self._lanes: list[Lane[Any]] = []
         self._closed = False
 

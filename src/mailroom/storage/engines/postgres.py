@@ -7,8 +7,9 @@ may have changed when the next one writes, so whatever counts (UIDs, quotas, ref
 whose row lock lasts until the commit. Reads see one snapshot (REPEATABLE READ).
 
 Two batches that lock the same rows in opposite order would wait for PostgreSQL to find the deadlock, a second later.
-So a lock is waited for but a moment; then the works are run again, each alone and as patiently as it takes, but by one
-lane at a time.
+So a lock is waited for but a moment; then the works are run again, each alone, and those that meet a lock even then by
+the one lane that waits for it some seconds. However long somebody holds a row, the other lanes go on; and a holder that
+has died, or lost its power, is noticed by the server within half a minute.
 
 Nodes wake each other by NOTIFY, sent by one connection after the commits, since a NOTIFY within them would make them
 queue for one lock. A hint that is lost costs a second: who listens looks from time to time anyway.
@@ -18,6 +19,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import selectors
 import socket
 import threading
@@ -38,7 +40,7 @@ from sqlalchemy.sql.expression import Executable
 
 from mailroom.core import log
 from mailroom.core.clock import Clock
-from mailroom.core.errors import NoSpace, Unavailable
+from mailroom.core.errors import InvalidValue, NoSpace, Unavailable
 from mailroom.storage import migrations
 from mailroom.storage.engines.hints import Hub
 from mailroom.storage.engines.lane import Again, ConnectionLost, Lane, Lanes
@@ -66,14 +68,30 @@ _DEFAULTS: dict[str, Any] = {
     "keepalives_count": 3,
     "tcp_user_timeout": 20_000,
     "application_name": "mailroom",
+    "target_session_attrs": "read-write",  # of several hosts, the one that is not a standby
 }
+# When the server itself gives us up: a transaction that does nothing (30 s), and a host that has gone (25 s).
+_SESSION = """
+    SET idle_in_transaction_session_timeout = 30000;
+    SET tcp_keepalives_idle = 10;
+    SET tcp_keepalives_interval = 5;
+    SET tcp_keepalives_count = 3
+"""
+# A URL by RFC 3986. libpq takes more, and finds a piece of the password where it looks for the host or the port: it
+# would say so in a message, which is logged.
+_URL = re.compile(r"[a-z]+://(?:[^@/?#]*@)?[^@/?#]*(?:/[^@/?#]*)?(?:\?.*)?", re.DOTALL)
+_PORTS = re.compile(r"[\d,]*")
+# Classes of errors (and single ones) after which this connection is no good: it broke, the server goes down or has
+# become a standby, or it has had enough of us.
+_LOST = ("08", "57P", "25006", "25P03", "53300")
 
 
 def connect(url: str) -> psycopg.Connection[Row]:
-    """A connection as we want it. Raises `Unavailable`."""
-    given = psycopg.conninfo.conninfo_to_dict(url)
+    """A connection as we want it. Raises `InvalidValue`, `Unavailable`."""
+    given = _parsed(url)
     try:
         connection = psycopg.connect(**{**_DEFAULTS, **given}, autocommit=True)
+        connection.execute(_SESSION)
     except psycopg.Error as fault:
         _log.error("postgres_away", error=str(fault))
         raise Unavailable(what="database") from fault
@@ -81,6 +99,17 @@ def connect(url: str) -> psycopg.Connection[Row]:
     # One type for every number: else each size of number is another prepared statement.
     connection.adapters.register_dumper(int, Int8BinaryDumper)
     return connection
+
+
+def _parsed(url: str) -> dict[str, Any]:
+    try:
+        given = psycopg.conninfo.conninfo_to_dict(url)
+    except psycopg.Error:
+        given = {}
+    if not given or not _URL.fullmatch(url) or not _PORTS.fullmatch(str(given.get("port", ""))):
+        # Without the fault: its message has the password in it.
+        raise InvalidValue(name="database", reason="is no PostgreSQL URL (signs in a password are written as %XX)")
+    return given
 
 
 class _Tx:
@@ -136,7 +165,9 @@ def _meaning(fault: psycopg.Error) -> Exception:
             return Again(str(fault))
         case errors.DiskFull():
             return NoSpace()
-        case psycopg.OperationalError() if fault.sqlstate is None or fault.sqlstate[:2] in {"08", "57"}:
+        case psycopg.OperationalError() if fault.sqlstate is None:
+            return ConnectionLost(str(fault))
+        case psycopg.Error() if (fault.sqlstate or "").startswith(_LOST):
             return ConnectionLost(str(fault))
         case psycopg.OperationalError():
             _log.error("postgres_failed", error=str(fault))
@@ -161,7 +192,7 @@ class _Reader:
         self.tx.start()
         self._do("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
 
-    def begin_again(self) -> None:
+    def begin_again(self, patience: float) -> None:  # who only reads waits for no lock
         self.begin()
 
     def savepoint(self) -> None:
@@ -201,10 +232,10 @@ class _Writer(_Reader):
         self.tx.start()
         self._do("BEGIN")
 
-    def begin_again(self) -> None:
+    def begin_again(self, patience: float) -> None:
         self._released = False
         self.tx.start()
-        self._do("BEGIN; SET LOCAL lock_timeout = 0")
+        self._do(f"BEGIN; SET LOCAL lock_timeout = {int(patience * 1000) + 1}")
 
     def savepoint(self) -> None:
         # Two statements at once are one trip to the server.
@@ -260,6 +291,8 @@ class _Courier:
                     connection.execute("SELECT pg_notify(%s, %s)", (_CHANNEL, payload))
             except (psycopg.Error, Unavailable) as fault:
                 _log.warning("hints_not_sent", error=str(fault))
+                if connection is not None:
+                    connection.close()
                 self._ending.wait(_RECONNECT)
         if connection is not None:
             connection.close()
@@ -283,7 +316,7 @@ class _Courier:
                     connection.execute(f"LISTEN {_CHANNEL}")
                     self._hub.wake_from_thread(None)  # whatever was missed
                     self._pass_on(connection)
-            except (psycopg.Error, Unavailable) as fault:
+            except (psycopg.Error, Unavailable, OSError, UnicodeDecodeError) as fault:
                 _log.warning("hints_not_heard", error=str(fault))
                 self._ending.wait(_RECONNECT)
 
@@ -295,7 +328,7 @@ class _Courier:
                 ready.select()
                 for notice in connection.notifies(timeout=0):
                     if notice.pid != self._own:
-                        self._hub.wake_from_thread(json.loads(notice.payload))
+                        self._hub.wake_from_thread(_topics(notice.payload))
 
     async def close(self) -> None:
         self._ending.set()
@@ -320,6 +353,15 @@ def _payloads(topics: set[str]) -> Iterator[str]:
         yield json.dumps(part)
 
 
+def _topics(payload: str) -> list[str] | None:
+    """The topics in it; none for what is not of our making, which may mean anything."""
+    try:
+        topics = json.loads(payload)
+    except (ValueError, RecursionError):
+        return None
+    return topics if isinstance(topics, list) and all(isinstance(topic, str) for topic in topics) else None
+
+
 class Postgres:
     """A `ports.Store`."""
 
@@ -327,17 +369,24 @@ class Postgres:
         self.hints = Hub()
         self._courier = _Courier(url, self.hints)
         self._writes = Lanes()
+        self._patient = Lanes()
         self._reads = Lanes()
-        for number in range(_WRITERS):
-            self._writes.add(
+
+        def writer(lanes: Lanes, name: str, *, most: int, patient: Lanes | None) -> None:
+            lanes.add(
                 Lane(
-                    self._writes,
+                    lanes,
                     lambda: _Writer(connect(url), clock),
-                    name=f"postgres-writer-{number}",
-                    most=_MOST_WRITES,
+                    name=name,
+                    most=most,
                     told=self._courier.send,
+                    patient=patient,
                 )
             )
+
+        for number in range(_WRITERS):
+            writer(self._writes, f"postgres-writer-{number}", most=_MOST_WRITES, patient=self._patient)
+        writer(self._patient, "postgres-waiter", most=1, patient=None)
         for number in range(_READERS):
             self._reads.add(
                 Lane(
@@ -357,6 +406,7 @@ class Postgres:
     async def close(self) -> None:
         await self._reads.close()
         await self._writes.close()
+        await self._patient.close()
         await self._courier.close()
 
 

@@ -157,8 +157,8 @@ class _Reader:
         self._do("BEGIN")
         self.tx.start()
 
-    def begin_again(self) -> None:
-        self.begin()
+    def begin_again(self, patience: float) -> None:
+        raise NotImplementedError("SQLite lets nobody give way: its one writer waits for other processes")
 
     def savepoint(self) -> None:
         pass
@@ -217,15 +217,17 @@ class _Writer(_Reader):
 
     def look(self) -> None:
         """Wake all who listen when another connection has committed."""
-        with suppress(apsw.Error):
-            version = self._foreign_commits()
-            if version != self._version:
-                self._version = version
-                self._hub.wake_from_thread(None)
+        version = self._foreign_commits()
+        if version != self._version:
+            self._version = version
+            self._hub.wake_from_thread(None)
 
     def _foreign_commits(self) -> int:
         """A number that other connections' commits change, and this one's own do not."""
-        return int(self.raw.execute("PRAGMA data_version").get)
+        try:
+            return int(self.raw.execute("PRAGMA data_version").get)
+        except apsw.Error as fault:
+            raise _meaning(fault) from fault
 
 
 class _Checkpoints:

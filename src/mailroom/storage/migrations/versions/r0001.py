@@ -22,6 +22,14 @@ def upgrade() -> None:
         sa.Column("doomed", _NUMBER, server_default=sa.text("0"), nullable=False),
         sa.PrimaryKeyConstraint("name"),
     )
+    op.create_index(
+        "blobs_unreferred",
+        "blobs",
+        ["pinned_at"],
+        unique=False,
+        sqlite_where=sa.text("refs = 0"),
+        postgresql_where=sa.text("refs = 0"),
+    )
     op.create_table(
         "contents",
         sa.Column("id", _NUMBER, autoincrement=True, nullable=False),
@@ -148,6 +156,15 @@ def upgrade() -> None:
         sa.UniqueConstraint("organisation_id", "userid"),
         sqlite_autoincrement=True,
     )
+    op.create_index(
+        "members_administrators",
+        "members",
+        ["id"],
+        unique=False,
+        sqlite_where=sa.text("role = 'administrator'"),
+        postgresql_where=sa.text("role = 'administrator'"),
+    )
+    op.create_index("members_userid", "members", ["userid"], unique=False)
     op.create_table(
         "reactions",
         sa.Column("fact_id", _NUMBER, nullable=False),
@@ -260,6 +277,8 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("token"),
     )
+    op.create_index("sessions_expiry", "sessions", ["expires_at"], unique=False)
+    op.create_index("sessions_member", "sessions", ["member_id"], unique=False)
     op.create_table(
         "access",
         sa.Column("mailbox_id", _NUMBER, nullable=False),

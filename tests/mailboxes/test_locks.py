@@ -1,0 +1,97 @@
+# SPDX-FileCopyrightText: The Mailroom authors
+# SPDX-License-Identifier: Apache-2.0
+"""On PostgreSQL, whatever changes mails locks in one order: mailboxes, folders, contents."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from mailroom.core.ids import FolderId, Uid
+from mailroom.mailboxes import change, read
+from mailroom.mailboxes.change import How, Marks
+from mailroom.mailboxes.model import Flag
+from mailroom.storage.engines import open_store
+from mailroom.storage.ports import Tx
+from tests import make
+
+UIDS = [Uid(uid) for uid in range(1, 9)]
+WAITING = """
+    SELECT count(*) FROM pg_stat_activity
+    WHERE wait_event_type = 'Lock' AND query_start < clock_timestamp() - interval '100 ms' AND datname = %s
+"""
+
+Verb = Callable[[Tx, FolderId, FolderId], object]
+
+
+def copy(tx: Tx, source: FolderId, target: FolderId) -> object:
+    return change.copy(tx, source, UIDS, into=target)
+
+
+def move(tx: Tx, source: FolderId, target: FolderId) -> object:
+    return change.move(tx, source, UIDS, into=target)
+
+
+def expunge(tx: Tx, source: FolderId, _target: FolderId) -> object:
+    return change.expunge(tx, source)
+
+
+@pytest.mark.parametrize(("verb", "held"), [(copy, "bob"), (move, "amy"), (move, "bob"), (expunge, "amy")])
+async def test_who_waits_for_a_mailbox_holds_no_folder(postgres_url: str, verb: Verb, held: str) -> None:
+    store = open_store(postgres_url)
+    made = (await make.organisation(store)).mailboxes
+    source, target = await store.read(lambda tx: [make.folder(tx, made[userid]).id for userid in ("amy", "bob")])
+    await store.write(lambda tx: make.appended(tx, source, flags=Flag.DELETED))
+
+    with psycopg.connect(postgres_url, autocommit=True) as watcher, psycopg.connect(postgres_url) as holder:
+        holder.execute("SELECT 1 FROM mailboxes WHERE id = %s FOR NO KEY UPDATE", [made[held]])
+        changed = asyncio.ensure_future(store.write(lambda tx: verb(tx, source, target)))
+        async with asyncio.timeout(4):
+            while watcher.execute(WAITING, [holder.info.dbname]).fetchone() != (1,):  # noqa: ASYNC110  # another process's state
+                await asyncio.sleep(0.01)
+        assert len(watcher.execute("SELECT 1 FROM folders FOR UPDATE NOWAIT").fetchall()) > 2
+    assert await changed
+    await store.close()
+
+
+async def test_copies_to_and_fro_among_deliveries_all_come_through(postgres_url: str, tmp_path: Path) -> None:
+    store, other = open_store(postgres_url), open_store(postgres_url)
+    made = (await make.organisation(store)).mailboxes
+    folders = await store.read(lambda tx: [make.folder(tx, made[userid]).id for userid in ("amy", "bob")])
+    acceptance = make.acceptance(store, tmp_path)
+    for _ in range(4):
+        await make.delivered(acceptance, make.mail(), "amy@corp.example", "bob@corp.example")
+
+    async def transfer(number: int) -> None:
+        source, target = folders if number % 2 else folders[::-1]
+        node = store if number % 4 < 2 else other
+        uids = [Uid(1 + number % 4), Uid(1 + (number + 1) % 4)]
+        verb = change.move if number % 5 == 0 else change.copy
+        await node.write(lambda tx: verb(tx, source, uids, into=target))
+
+    async def expunge_some(number: int) -> None:
+        folder_id = folders[number % 2]
+        await other.write(lambda tx: change.mark(tx, folder_id, [Uid(5 + number)], How.ADD, Marks(Flag.DELETED)))
+        await other.write(lambda tx: change.expunge(tx, folder_id))
+
+    async with asyncio.timeout(60):
+        await asyncio.gather(
+            *(transfer(number) for number in range(60)),
+            *(make.delivered(acceptance, make.mail(), "bob@corp.example", "amy@corp.example") for _ in range(60)),
+            *(expunge_some(number) for number in range(20)),
+        )
+
+    def look(tx: Tx) -> None:
+        for userid in ("amy", "bob"):
+            folder = make.folder(tx, made[userid])
+            mails = [headline.mail for headline in read.headlines(tx, folder.id, limit=1000)]
+            assert folder.mails == len(mails)
+            assert read.mailbox(tx, made[userid]).used == sum(mail.size for mail in mails)
+
+    await store.read(look)
+    await store.close()
+    await other.close()

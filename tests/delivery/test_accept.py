@@ -207,16 +207,34 @@ async def test_a_mail_that_goes_round_in_circles_is_refused(
 
 
 @pytest.mark.parametrize("size", [1000, 100_000])
+async def test_the_last_mail_may_pass_the_quota_and_then_the_mailbox_is_full(
+    store: Store, acceptance: Acceptance, size: int
+) -> None:
+    made = (await make.organisation(store)).mailboxes
+    await store.write(lambda tx: quota.change(tx, made["bob"], size - 1))
+    destinations = tuple([await acceptance.find(f"{name}@corp.example", size=0) for name in ("amy", "bob")])
+    with Spool(acceptance.folder) as spool:
+        spool.write(make.mail(size=size))
+        await acceptance.accept(Envelope("", destinations), spool)
+    assert [len(await inbox(store, made[name])) for name in ("amy", "bob")] == [1, 1]
+    with pytest.raises(OverQuota):
+        await acceptance.find("bob@corp.example", size=0)
+
+
+@pytest.mark.parametrize("size", [1000, 100_000])
 async def test_all_or_nothing_when_one_of_two_has_no_room(store: Store, acceptance: Acceptance, size: int) -> None:
     made = (await make.organisation(store)).mailboxes
+    await make.delivered(acceptance, make.mail(), "bob@corp.example")
+    before, _ = await inbox(store, made["bob"]), await facts(store)
     octets = make.mail(size=size)
     destinations = tuple([await acceptance.find(f"{name}@corp.example", size=0) for name in ("amy", "bob")])
-    await store.write(lambda tx: quota.change(tx, made["bob"], size - 1))  # after it was asked
+    await store.write(lambda tx: quota.change(tx, made["bob"], 1))  # after it was asked
     with Spool(acceptance.folder) as spool:
         spool.write(octets)
         with pytest.raises(OverQuota):
             await acceptance.accept(Envelope("", destinations), spool)
-    assert (await inbox(store, made["amy"]), await inbox(store, made["bob"]), await facts(store)) == ([], [], [])
+    assert await inbox(store, made["amy"]) == []
+    assert (await inbox(store, made["bob"]), await facts(store)) == (before, [])
     assert (await store.read(lambda tx: read.mailbox(tx, made["amy"]))).used == 0
     assert list(acceptance.folder.iterdir()) == []
 
@@ -224,14 +242,18 @@ async def test_all_or_nothing_when_one_of_two_has_no_room(store: Store, acceptan
 @pytest.mark.parametrize("size", [1000, 100_000])
 async def test_each_by_itself_when_one_of_two_has_no_room(store: Store, acceptance: Acceptance, size: int) -> None:
     made = (await make.organisation(store)).mailboxes
-    await store.write(lambda tx: quota.change(tx, made["bob"], size - 1))
+    await make.delivered(acceptance, make.mail(), "bob@corp.example")
     octets = make.mail(size=size)
     to = ("amy@corp.example", "bob@corp.example", "bob+x@corp.example", "carol@corp.example")
-    assert await make.delivered_each(acceptance, octets, *to) == dict(
-        zip(to, ("", "over_quota", "over_quota", ""), strict=True)
-    )
+    destinations = tuple([await acceptance.find(address, size=0) for address in to])
+    await store.write(lambda tx: quota.change(tx, made["bob"], 1))  # after it was asked
+    with Spool(acceptance.folder) as spool:
+        spool.write(octets)
+        answers = await acceptance.accept_each(Envelope("", destinations), spool)
+    said = {one.address: refusal.code if refusal else "" for one, refusal in answers.items()}
+    assert said == dict(zip(to, ("", "over_quota", "over_quota", ""), strict=True))
     found = [len(await inbox(store, made[name])) for name in ("amy", "bob", "carol")]
-    assert (found, len(await facts(store))) == ([1, 0, 1], 2)
+    assert (found, len(await facts(store))) == ([1, 1, 1], 3)
     [content] = await inbox(store, made["carol"])
     assert await make.octets_of(acceptance.bodies, content.id) == octets
 

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Annotated, Any
 
 import typer
@@ -39,8 +40,12 @@ def settings_show(context: typer.Context, as_json: verb.AsJson = False) -> None:
 
 
 @settings.command("set")
-def settings_set(context: typer.Context, key: str, value: str) -> None:
-    """Set one; `push_url ""` switches the push off."""
+def settings_set(
+    context: typer.Context, key: str, value: Annotated[str, typer.Argument(help='"-": read it from standard input.')]
+) -> None:
+    """Set one; `push_url ""` switches the push off. Others may see arguments: give secrets on standard input."""
+    if value == "-":
+        value = sys.stdin.readline().rstrip("\r\n")
 
     async def work(app: App) -> None:
         await app.store.write(lambda tx: app.notify.change(tx, key, value))

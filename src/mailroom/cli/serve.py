@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import resource
 import shlex
 import signal
 import sys
@@ -41,6 +42,7 @@ def serve(
 ) -> None:
     """Run the server until it is told to stop."""
     log.configure()
+    _raise_descriptors()
     place: verb.Place = context.obj
     settings = place.settings()
     roles = _roles(only)
@@ -48,6 +50,12 @@ def serve(
         settings = demo.settings_for(settings)
     with asyncio.Runner(loop_factory=_LOOP) as runner:
         runner.run(_serve(settings, roles, sandbox=sandbox if demo_ else ""))
+
+
+def _raise_descriptors() -> None:
+    """Use as many descriptors as the system grants: each connection takes one, and the default is often 1,024."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def _roles(only: str) -> tuple[Role, ...]:

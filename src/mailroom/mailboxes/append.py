@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+from typing import NoReturn
+
 from mailroom.core.errors import MailboxDisabled, NotFound, OverQuota
 from mailroom.core.ids import ContentId, FolderId, MailboxId
 from mailroom.mailboxes import queries
@@ -47,8 +49,13 @@ def append(
 def deliver(
     tx: Tx, content_id: ContentId, mailbox_id: MailboxId, *, role: FolderRole, size: int, envelope_from: str
 ) -> Placed:
-    """Put a new mail into the mailbox's folder of that role, as arrived now and unseen. Raises as `append` does."""
-    charge(tx, mailbox_id, size)
+    """Put a new mail into the mailbox's folder of that role, as arrived now and unseen. Raises as `append` does.
+
+    The last mail may pass the quota. Its room was asked for at RCPT, by a size that the client need not have told: were
+    it refused now, one mailbox that is nearly full would keep the mail from all its other recipients, at each retry.
+    """
+    if not queries.charge_last(tx, mailbox_id, size):
+        _refuse(tx, mailbox_id)
     placed = queries.next_uid_by_role(tx, mailbox_id, role)
     queries.add_mail(
         tx,
@@ -66,8 +73,11 @@ def deliver(
 
 def charge(tx: Tx, mailbox_id: MailboxId, size: int) -> None:
     """Count `size` octets more against the mailbox's quota. Raises `OverQuota`, `MailboxDisabled`, `NotFound`."""
-    if queries.charge(tx, mailbox_id, size):
-        return
+    if not queries.charge(tx, mailbox_id, size):
+        _refuse(tx, mailbox_id)
+
+
+def _refuse(tx: Tx, mailbox_id: MailboxId) -> NoReturn:
     mailbox = queries.mailbox(tx, mailbox_id)
     if mailbox is None:
         raise NotFound(what="mailbox", name=str(mailbox_id))

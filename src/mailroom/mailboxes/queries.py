@@ -71,15 +71,15 @@ _COUNT_PUBLIC = (
 )
 _CHANGE_STATUS = update(_mailboxes).where(_mailboxes.c.id == bindparam("which")).values(status=bindparam("status"))
 _CHANGE_QUOTA = update(_mailboxes).where(_mailboxes.c.id == bindparam("which")).values(quota=bindparam("quota"))
-_CHARGE = (
+_CHARGE_ACTIVE = (
     update(_mailboxes)
-    .where(
-        _mailboxes.c.id == bindparam("which"),
-        _mailboxes.c.status == MailboxStatus.ACTIVE.value,
-        (_mailboxes.c.quota == 0) | (_mailboxes.c.used + bindparam("size") <= _mailboxes.c.quota),
-    )
+    .where(_mailboxes.c.id == bindparam("which"), _mailboxes.c.status == MailboxStatus.ACTIVE.value)
     .values(used=_mailboxes.c.used + bindparam("size"))
 )
+_CHARGE = _CHARGE_ACTIVE.where(
+    (_mailboxes.c.quota == 0) | (_mailboxes.c.used + bindparam("size") <= _mailboxes.c.quota)
+)
+_CHARGE_LAST = _CHARGE_ACTIVE.where((_mailboxes.c.quota == 0) | (_mailboxes.c.used < _mailboxes.c.quota))
 _DISCHARGE = (
     update(_mailboxes).where(_mailboxes.c.id == bindparam("which")).values(used=_mailboxes.c.used - bindparam("size"))
 )
@@ -137,6 +137,11 @@ def change_quota(tx: Tx, mailbox_id: MailboxId, quota: int) -> None:
 def charge(tx: Tx, mailbox_id: MailboxId, size: int) -> int:
     """1 when the mailbox is active and has room, else 0."""
     return tx.run(_CHARGE, which=mailbox_id, size=size)
+
+
+def charge_last(tx: Tx, mailbox_id: MailboxId, size: int) -> int:
+    """1 when the mailbox is active and not full yet, else 0."""
+    return tx.run(_CHARGE_LAST, which=mailbox_id, size=size)
 
 
 def discharge(tx: Tx, mailbox_id: MailboxId, size: int) -> None:

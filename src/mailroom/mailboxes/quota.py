@@ -12,7 +12,7 @@ from mailroom.storage.ports import Tx
 
 
 def ask(tx: Tx, mailbox_id: MailboxId, *, size: int, address: str) -> None:
-    """Whether a mail of `size` octets would be taken now. It is asked before the mail comes; `append.charge` decides.
+    """Whether a mail of `size` octets would be taken now. It is asked before the mail comes; `append.deliver` decides.
     Raises `NotFound`, `MailboxDisabled`, `OverQuota`.
     """
     mailbox = queries.mailbox(tx, mailbox_id)

@@ -55,9 +55,9 @@ async def open_app(settings: Settings) -> AsyncIterator[App]:
     `NoSpace`.
     """
     try:
-        settings.data.mkdir(parents=True, exist_ok=True)
+        settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
         spools = settings.data / "incoming"
-        spools.mkdir(exist_ok=True)
+        spools.mkdir(mode=0o700, exist_ok=True)
     except OSError as fault:
         if fault.errno == errno.ENOSPC:
             raise NoSpace from fault

@@ -7,7 +7,7 @@ from __future__ import annotations
 import pytest
 
 from mailroom.core.errors import InUse, InvalidAddress, NameTaken, NotFound
-from mailroom.directory import addresses, domains, members
+from mailroom.directory import addresses, domains, members, names
 from mailroom.directory.model import DomainState
 from mailroom.mailboxes import create
 from mailroom.storage.ports import Store
@@ -31,7 +31,7 @@ async def test_a_new_domain_is_pending_under_its_canonical_name(store: Store) ->
 @pytest.mark.parametrize("name", ["", "corp", "corp..example", "corp example", "a@corp.example", "1.2.3.4/24"])
 def test_what_is_no_domain_is_refused(name: str) -> None:
     with pytest.raises(InvalidAddress):
-        addresses.canonical_domain(name)
+        names.canonical_domain(name)
 
 
 async def test_domains_are_listed_by_name_with_their_states(store: Store) -> None:

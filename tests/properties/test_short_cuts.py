@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mailroom.core.errors import InvalidAddress
-from mailroom.directory import addresses
+from mailroom.directory import names
 from mailroom.mime import address, headers
 
 _PIECES = (
@@ -46,11 +46,11 @@ def test_a_common_address_list_is_read_as_any_other(raw: bytes) -> None:
 )
 def test_a_plain_domain_is_what_idna_makes_of_it(text: str) -> None:
     try:
-        written = addresses._idna(text.rstrip("."), of=text)
+        written = names._idna(text.rstrip("."), of=text)
     except InvalidAddress:
         written = ""
     try:
-        canonical = addresses.canonical_domain(text)
+        canonical = names.canonical_domain(text)
     except InvalidAddress:
         canonical = ""
     assert canonical == (written if "." in written and len(written) <= 255 else "")

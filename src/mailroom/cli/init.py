@@ -10,8 +10,9 @@ import typer
 
 from mailroom.cli import verb
 from mailroom.cli.domain import records_of
-from mailroom.directory import addresses, domains, members
+from mailroom.directory import domains, members
 from mailroom.directory.model import Role
+from mailroom.directory.names import canonical_domain
 from mailroom.mailboxes import create
 from mailroom.runtime.app import App
 from mailroom.storage.ports import Tx
@@ -30,7 +31,7 @@ def init(
 
     async def work(app: App) -> list[dict[str, str]]:
         hashed = await app.passwords.hash(password)
-        name = addresses.canonical_domain(domain)
+        name = canonical_domain(domain)
         await app.store.write(
             lambda tx: found(tx, organisation=organisation or name, domain=name, admin=admin, password_hash=hashed)
         )

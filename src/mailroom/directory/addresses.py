@@ -9,18 +9,14 @@ import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import idna
-
 from mailroom.core.errors import AddressTaken, InvalidAddress, NotFound
 from mailroom.core.ids import MailboxId
 from mailroom.directory import domains, queries
 from mailroom.directory.model import AddressRole, Lease
+from mailroom.directory.names import canonical_domain
 from mailroom.storage.ports import Conflict, Tx
 
-# RFC 5321 §4.5.3.1: octets of a local part and of a domain.
-_LOCAL_MOST, _DOMAIN_MOST = 64, 255
-# A domain that is already what `idna` would make of it; punycode (`xn--`) is for `idna` to judge.
-_PLAIN_DOMAIN = re.compile(r"(?:(?!-|..--)[a-z0-9-]{1,63}(?<!-)(?:\.(?!\Z)|\Z))+", re.ASCII | re.IGNORECASE)
+_LOCAL_MOST = 64  # octets: RFC 5321 §4.5.3.1.1
 # What a new address may consist of: RFC 5321's dot-string without "+", which divides the tag, and without the signs
 # that shells, URLs and path names fall over. Letters of any script (RFC 6531).
 _NEW_LOCAL = re.compile(r"[^\W_](?:[\w.&'=-]*[\w=-])?", re.UNICODE)
@@ -61,22 +57,6 @@ def parse_new(text: str) -> Address:
     if not _NEW_LOCAL.fullmatch(address.local) or ".." in address.local:
         raise InvalidAddress(address=text)
     return address
-
-
-def canonical_domain(text: str, *, of: str = "") -> str:
-    """A domain's name in lower-case A-labels. Raises `InvalidAddress`, which names `of`."""
-    given = text.strip().rstrip(".")
-    name = given.lower() if _PLAIN_DOMAIN.fullmatch(given) else _idna(given, of=of or text)
-    if "." not in name or len(name) > _DOMAIN_MOST:
-        raise InvalidAddress(address=of or text)
-    return name
-
-
-def _idna(text: str, *, of: str) -> str:
-    try:
-        return idna.encode(text, uts46=True, transitional=False).decode("ascii").lower()
-    except (idna.IDNAError, UnicodeError) as fault:
-        raise InvalidAddress(address=of) from fault
 
 
 def take(tx: Tx, address: Address, mailbox_id: MailboxId, role: AddressRole) -> None:

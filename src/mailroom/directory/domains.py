@@ -8,14 +8,15 @@ from collections.abc import Sequence
 
 from mailroom.core.errors import InUse, NameTaken, NotFound
 from mailroom.core.ids import OrganisationId
-from mailroom.directory import addresses, queries
+from mailroom.directory import queries
 from mailroom.directory.model import Domain, DomainState
+from mailroom.directory.names import canonical_domain
 from mailroom.storage.ports import Conflict, Tx
 
 
 def add(tx: Tx, organisation_id: OrganisationId, name: str, *, state: DomainState = DomainState.PENDING) -> Domain:
     """Add a domain; it takes no mail before it is proven. Raises `InvalidAddress`, `NameTaken`."""
-    canonical = addresses.canonical_domain(name)
+    canonical = canonical_domain(name)
     if queries.domain(tx, canonical) is not None:
         raise NameTaken(what="domain", name=canonical)
     try:
@@ -27,7 +28,7 @@ def add(tx: Tx, organisation_id: OrganisationId, name: str, *, state: DomainStat
 
 def get(tx: Tx, name: str) -> Domain:
     """The domain of that name. Raises `NotFound`."""
-    found = queries.domain(tx, addresses.canonical_domain(name))
+    found = queries.domain(tx, canonical_domain(name))
     if found is None:
         raise NotFound(what="domain", name=name)
     return found

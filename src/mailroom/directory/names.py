@@ -1,0 +1,31 @@
+# SPDX-FileCopyrightText: The Mailroom authors
+# SPDX-License-Identifier: Apache-2.0
+"""Domain names in the one form in which they are kept and compared."""
+
+from __future__ import annotations
+
+import re
+
+import idna
+
+from mailroom.core.errors import InvalidAddress
+
+_LONGEST = 255  # octets: RFC 5321 §4.5.3.1.2
+# A domain that is already what `idna` would make of it; punycode (`xn--`) is for `idna` to judge.
+_PLAIN = re.compile(r"(?:(?!-|..--)[a-z0-9-]{1,63}(?<!-)(?:\.(?!\Z)|\Z))+", re.ASCII | re.IGNORECASE)
+
+
+def canonical_domain(text: str, *, of: str = "") -> str:
+    """A domain's name in lower-case A-labels. Raises `InvalidAddress`, which names `of`."""
+    given = text.strip().rstrip(".")
+    name = given.lower() if _PLAIN.fullmatch(given) else _idna(given, of=of or text)
+    if "." not in name or len(name) > _LONGEST:
+        raise InvalidAddress(address=of or text)
+    return name
+
+
+def _idna(text: str, *, of: str) -> str:
+    try:
+        return idna.encode(text, uts46=True, transitional=False).decode("ascii").lower()
+    except (idna.IDNAError, UnicodeError) as fault:
+        raise InvalidAddress(address=of) from fault

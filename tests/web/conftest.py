@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -12,6 +13,8 @@ from pathlib import Path
 
 import httpx2
 import pytest_asyncio
+from argon2 import PasswordHasher
+from starlette.applications import Starlette
 
 from mailroom.core import ids
 from mailroom.core.secrets import Secret
@@ -28,7 +31,7 @@ ORIGIN = "http://mail.corp.example"
 PASSWORDS = {"amy": "amy's password", "bob": "bob's password"}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Office:
     """The application over a real store, and what people do with it."""
 
@@ -38,10 +41,15 @@ class Office:
     web: Web
     watch: Watch
 
+    @functools.cached_property
+    def app(self) -> Starlette:
+        """One for all browsers: each application compiles its templates anew."""
+        return application(self.web)
+
     def browser(self, *, language: str = "en", origin: str = ORIGIN, peer: str = "192.0.2.7") -> httpx2.AsyncClient:
         """A browser with no cookies yet."""
         return httpx2.AsyncClient(
-            transport=httpx2.ASGITransport(application(self.web), client=(peer, 50000)),
+            transport=httpx2.ASGITransport(self.app, client=(peer, 50000)),
             base_url=origin,
             headers={"Accept": "text/html", "Accept-Language": language, "Origin": origin},
         )
@@ -72,7 +80,7 @@ def paths(page: str, pattern: str) -> list[str]:
 @pytest_asyncio.fixture
 async def office(sqlite_url: str, watch: Watch, tmp_path: Path) -> AsyncIterator[Office]:
     store = open_store(sqlite_url, watch)
-    passwords = Passwords()
+    passwords = Passwords(_hasher=PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))  # quick, and weak
     organisation = await make.organisation(store, public={"support": ["amy"]})
     for userid, password in PASSWORDS.items():
         hashed = await passwords.hash(Secret(password))

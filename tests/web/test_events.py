@@ -12,11 +12,13 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 import httpx2
-import uvicorn
 
+from mailroom.core.ids import MemberId
+from mailroom.core.settings import Limits
 from mailroom.directory import members
 from mailroom.directory.model import MemberStatus
-from mailroom.web.http import application
+from mailroom.runtime.http import Server
+from mailroom.web.mail.events import Places
 from tests import make
 from tests.web.conftest import Office
 
@@ -26,7 +28,7 @@ class Served:
     """The office behind a port."""
 
     office: Office
-    server: uvicorn.Server
+    server: Server
     url: str
 
     async def stop(self) -> None:
@@ -34,41 +36,27 @@ class Served:
         self.server.should_exit = True
 
 
-class _Server(uvicorn.Server):
-    def __init__(self, config: uvicorn.Config) -> None:
-        super().__init__(config)
-        self.up = asyncio.Event()
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        self.up.set()
-
-    @contextlib.contextmanager
-    def capture_signals(self):  # type: ignore[no-untyped-def] # uvicorn's own signature
-        yield
-
-
 @contextlib.asynccontextmanager
 async def served(office: Office) -> AsyncIterator[Served]:
-    config = uvicorn.Config(application(office.web), port=0, log_config=None, lifespan="off")
-    server = _Server(config)
-    running = asyncio.create_task(server.serve())
-    async with asyncio.timeout(10):
-        await server.up.wait()
-    port = server.servers[0].sockets[0].getsockname()[1]
-    here = Served(office, server, f"http://127.0.0.1:{port}")
+    server = Server(office.app, grace=5, limits=Limits())
+    listening = socket.create_server(("127.0.0.1", 0))
+    running = asyncio.create_task(server.serve(sockets=[listening]))
+    here = Served(office, server, f"http://127.0.0.1:{listening.getsockname()[1]}")
     try:
         yield here
     finally:
         await here.stop()
         async with asyncio.timeout(10):
             await running
+        listening.close()
 
 
 @contextlib.asynccontextmanager
-async def listening(here: Served, *, since: str | None = None) -> AsyncIterator[AsyncIterator[str]]:
+async def listening(
+    here: Served, *, since: str | None = None, browser: httpx2.AsyncClient | None = None
+) -> AsyncIterator[AsyncIterator[str]]:
     """Amy's stream, from what her page shows now, as lines without the silence."""
-    browser = await here.office.signed_in("amy")
+    browser = browser or await here.office.signed_in("amy")
     page = (await browser.get("/", follow_redirects=True)).text
     path = re.findall(r'data-events="([^"]+)"', page)[0].replace("&amp;", "&")
     if since is not None:
@@ -115,6 +103,35 @@ async def test_the_stream_of_a_member_who_is_shut_out_ends(office: Office) -> No
         await office.deliver(make.mail())
         assert await anext(lines) == "event: end"
         assert [line async for line in lines] == ["data:"]
+
+
+async def test_the_stream_of_who_signs_out_ends_at_once(office: Office) -> None:
+    browser = await office.signed_in("amy")
+    async with served(office) as here, listening(here, browser=browser) as lines:
+        await browser.post("/sign-out")
+        async with asyncio.timeout(5):
+            assert [line async for line in lines] == ["event: end", "data:"]
+
+
+async def test_a_stream_too_many_takes_the_place_of_the_members_oldest(office: Office) -> None:
+    browser = await office.signed_in("amy")
+    async with served(office) as here, contextlib.AsyncExitStack() as stack:
+        streams = [await stack.enter_async_context(listening(here, browser=browser)) for _ in range(21)]
+        async with asyncio.timeout(5):
+            assert [line async for line in streams[0]] == ["retry: 60000"]
+        await office.deliver(make.mail())
+        assert {await anext(lines) for lines in streams[1:]} == {"event: change"}
+
+
+def test_a_stream_too_many_for_the_server_takes_the_place_of_the_oldest() -> None:
+    places = Places(of_member=2, in_all=3)
+    with contextlib.ExitStack() as stack:
+        taken = [stack.enter_context(places.take(MemberId(number))) for number in (1, 2, 2, 3)]
+        assert [place.is_set() for place in taken] == [True, False, False, False]
+        stack.enter_context(places.take(MemberId(2)))
+        assert [place.is_set() for place in taken] == [True, True, False, False]
+    with places.take(MemberId(2)) as place:
+        assert not place.is_set()
 
 
 async def test_who_is_not_signed_in_hears_the_end(office: Office) -> None:

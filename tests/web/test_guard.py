@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from starlette.types import Message
 
 from mailroom.core.errors import Kind, NotFound, TooManyAttempts, Unavailable
 from mailroom.storage.ports import Store
@@ -151,3 +152,22 @@ async def test_health(office: Office) -> None:
 
     sick = replace(office, web=replace(office.web, ready=never))
     assert (await sick.browser().get("/readyz")).status_code == 503
+
+
+async def test_the_process_lives_though_its_database_is_away(office: Office) -> None:
+    away = _away(office, Unavailable(what="database"))
+    assert (await away.browser().get("/livez")).text == "ok\n"
+
+
+async def test_a_form_that_is_cut_short_is_no_fault_of_ours(office: Office) -> None:
+    sent: list[Message] = []
+
+    async def receive() -> Message:
+        return {"type": "http.disconnect"}
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    scope = {"type": "http", "method": "POST", "path": "/sign-in", "headers": [], "query_string": b""}
+    await application(office.web)(scope, receive, send)
+    assert sent[0]["status"] == 400

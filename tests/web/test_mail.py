@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 from functools import partial
@@ -303,3 +304,38 @@ async def test_a_disabled_public_mailbox_is_gone_from_the_side(office: Office) -
     browser = await office.signed_in("amy")
     assert support not in (await browser.get("/", follow_redirects=True)).text
     assert (await browser.get(support)).status_code == 404
+
+
+async def test_a_very_long_subject_and_sender_are_cut(office: Office) -> None:
+    folded = "\r\n ".join(["<" * 70] * 1000)
+    await office.deliver(make.mail(subject=folded, sender=f'"{folded}" <bob@out.example>'))
+    browser, mail = await office.signed_in("amy"), await _only_mail(office)
+    for path in (await office.inbox("amy"), mail):
+        page = (await browser.get(path)).text
+        assert "…</bdi>" in page
+        assert len(page) < 50_000
+
+
+async def test_a_header_that_names_its_sender_without_end_is_read_only_so_far(office: Office) -> None:
+    await office.deliver(make.mail(sender="", more=[f"From: a{number}@out.example" for number in range(5000)]))
+    browser, mail = await office.signed_in("amy"), await _only_mail(office)
+    page = (await browser.get(mail)).text
+    assert "a9@out.example" in page
+    assert "a10@out.example" not in page
+
+
+async def test_a_very_long_text_is_shown_in_part(office: Office) -> None:
+    await office.deliver(make.mail(body="http://a.example/ \r\n" * 50_000))
+    browser, mail = await office.signed_in("amy"), await _only_mail(office)
+    page = (await browser.get(mail)).text
+    assert "only its beginning is shown" in page
+    assert len(page) < 1_000_000
+
+
+async def test_html_that_names_very_many_pictures_of_very_many_is_shown_soon(office: Office) -> None:
+    html = "".join(f'<img src="cid:q{number}">' for number in range(5000))
+    parts = [([HTML], html), *((["Content-Type: image/png", f"Content-ID: <a{number}>"], "") for number in range(5000))]
+    await office.deliver(make.multipart(*parts, kind="related"))
+    browser, mail = await office.signed_in("amy"), await _only_mail(office)
+    async with asyncio.timeout(5):
+        assert (await browser.get(f"{mail}/html")).status_code == 200

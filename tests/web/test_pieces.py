@@ -8,6 +8,7 @@ import base64
 import binascii
 import itertools
 import quopri
+import re
 from collections.abc import AsyncIterator
 
 import pytest
@@ -105,6 +106,18 @@ def test_web_addresses_in_plain_text(plain: str, url: str) -> None:
     assert f'<a href="{url}" target="_blank"' in reading.linked(plain)
 
 
+def test_an_address_is_read_as_what_it_leads_to() -> None:
+    linked = reading.linked("\u202ehttps://a.example/\u202egpj.exe")
+    assert '<a href="https://a.example/" target="_blank"' in linked
+    assert "<bdi>https://a.example/</bdi></a>" in linked
+
+
+def test_only_so_many_addresses_are_links() -> None:
+    linked = reading.linked("http://a/ " * 30_000)
+    assert linked.count("<a ") == linked.count("</a>") == reading.LINKS_MOST
+    assert linked.count("http://a/") == 30_000 + reading.LINKS_MOST
+
+
 @pytest.mark.parametrize("plain", ["javascript:alert(1)", "http://", "data:text/html,x", "https:// x"])
 def test_what_is_no_web_address_is_not_linked(plain: str) -> None:
     assert "<a" not in reading.linked(plain)
@@ -112,7 +125,7 @@ def test_what_is_no_web_address_is_not_linked(plain: str) -> None:
 
 @given(st.text())
 def test_plain_text_stays_text(plain: str) -> None:
-    assert "<" not in reading.linked(plain.replace("http", "")).replace("<a", "").replace("</a", "")
+    assert "<" not in re.sub(r"</?(?:a|bdi)\b", "", reading.linked(plain.replace("http", "")))
 
 
 def test_html_says_its_charset_itself() -> None:

@@ -4,6 +4,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+from collections import Counter
 from dataclasses import replace
 
 import pytest
@@ -13,7 +16,7 @@ from mailroom.core.errors import TooManyAttempts
 from mailroom.directory import members
 from mailroom.directory.model import MemberStatus
 from mailroom.web.auth import own_path
-from mailroom.web.brake import Brake
+from mailroom.web.brake import Brake, client_key
 from tests.stores import Watch
 from tests.web.conftest import ORIGIN, PASSWORDS, Office
 
@@ -153,6 +156,40 @@ def test_many_names_from_one_address_are_slowed_down_and_ipv6_counts_by_network(
         brake.admit("another", "2001:db8::ffff")
     brake.admit("another", "2001:db8:0:1::1")
     brake.admit("another", "unix:")
+
+
+@pytest.mark.parametrize(
+    "spelling",
+    ["AMY@corp.example", '"amy"@corp.example', '"a\\my"@corp.example', "amy@CORP.example.", "amy@ｃorp.example"],
+)
+def test_every_spelling_of_a_name_counts_as_that_name(spelling: str) -> None:
+    brake = Brake(Watch())
+    for number in range(5):
+        brake.admit("amy@corp.example", f"2001:db8:0:{number:x}::1")
+    with pytest.raises(TooManyAttempts):
+        brake.admit(spelling, "192.0.2.1")
+
+
+def test_an_ipv4_address_written_as_ipv6_stays_one_address() -> None:
+    assert client_key("::ffff:192.0.2.1") == client_key("192.0.2.1") != client_key("::ffff:192.0.2.2")
+
+
+async def test_a_flood_of_sign_ins_is_turned_away_before_it_fills_the_line(office: Office) -> None:
+    guesses = [
+        office.browser(peer=f"2001:db8:0:{number:x}::1").post("/sign-in", data={"name": f"n{number}", "password": "x"})
+        for number in range(40)
+    ]
+    answers = Counter([answer.status_code for answer in await asyncio.gather(*guesses)])
+    assert answers == {401: 16, 503: 24}
+
+
+async def test_who_is_turned_away_is_told_when_to_come_again(office: Office) -> None:
+    async with contextlib.AsyncExitStack() as stack:
+        for _ in range(16):
+            await stack.enter_async_context(office.web.passwords._places)
+        answer = await office.browser(language="zh").post("/sign-in", data={"name": "amy", "password": "x"})
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
+    assert "当前请求过多" in answer.text
 
 
 def test_a_right_password_forgives_the_name() -> None:

@@ -202,6 +202,14 @@ class NoSpace(Refusal):
     sentence = "The server has no space left."
 
 
+class Busy(Refusal):
+    """Too many ask for the same costly thing at once; `seconds` says when to ask again."""
+
+    kind = Kind.UNAVAILABLE
+    code = "busy"
+    sentence = "Too many are asking at the moment. Try again in {seconds} seconds."
+
+
 class Unavailable(Refusal):
     """A part that is needed does not answer. Nothing of the attempt has been kept."""
 

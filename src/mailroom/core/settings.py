@@ -29,6 +29,10 @@ def _key(default: Any, what: str) -> Any:
 
 
 _DATA = Path("var")
+_PROXIES = (
+    "networks of proxies in front: mail connections from them begin with a PROXY header (v1 or v2), "
+    "and their X-Forwarded-For is believed"
+)
 _LATER = "taken, but not in use yet"
 
 
@@ -71,8 +75,10 @@ class Limits:
 
     mail_size: int = _key(50 * 1024 * 1024, "octets of one mail")
     recipients: int = _key(1000, "of one mail")
-    connections: int = _key(1000, "at once, for each protocol")
-    connections_per_address: int = _key(50, "at once, for each protocol and address (IPv6: /64)")
+    connections: int = _key(1000, "at once, for each mail protocol")
+    connections_per_address: int = _key(50, "at once, for each mail protocol and address (IPv6: /64)")
+    http_connections: int = _key(5000, "at once")
+    http_connections_per_address: int = _key(500, "at once; a whole office may come from one address")
     idle: int = _key(300, "seconds without a sign of life")
     disk_reserve: int = _key(64 * 1024 * 1024, "octets of the disk that stay free: mail is refused before it is full")
 
@@ -93,7 +99,7 @@ class Settings:
     public_url: str = _key("http://127.0.0.1:8025", "where people reach the webmail")
     resolver: str = _key("", "`host:port` of a DNS server; empty: the system's")
     smarthost: str = _key("", _LATER)
-    proxies: tuple[Network, ...] = _key((), "networks whose connections begin with a PROXY header, v1 or v2")
+    proxies: tuple[Network, ...] = _key((), _PROXIES)
     listen: Listen = field(default_factory=Listen)
     tls: Tls = field(default_factory=Tls)
     egress: Egress = field(default_factory=Egress)

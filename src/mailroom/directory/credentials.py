@@ -15,7 +15,7 @@ from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
 from mailroom.core.clock import DAY
-from mailroom.core.errors import InvalidAddress, InvalidValue
+from mailroom.core.errors import Busy, InvalidAddress, InvalidValue
 from mailroom.core.ids import MemberId
 from mailroom.core.secrets import Secret
 from mailroom.directory import addresses, queries
@@ -24,6 +24,8 @@ from mailroom.storage.ports import Store, Tx
 
 SESSION = 14 * DAY
 _SHORTEST = 8
+_VERIFYING = 16  # passwords at once: two in work, the others in line for a second or two
+_BUSY = 5  # seconds
 
 
 @functools.cache
@@ -38,6 +40,7 @@ class Passwords:
 
     _threads: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(2, thread_name_prefix="argon2"))
     _hasher: PasswordHasher = field(default_factory=PasswordHasher)
+    _places: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_VERIFYING))
 
     async def hash(self, password: Secret) -> str:
         """The hash to keep. Raises `InvalidValue` for a password that is too short."""
@@ -46,8 +49,12 @@ class Passwords:
         return await asyncio.get_running_loop().run_in_executor(self._threads, self._hasher.hash, password.reveal())
 
     async def fits(self, password: Secret, kept: str) -> bool:
-        """Whether the password is the one that was hashed."""
-        return await asyncio.get_running_loop().run_in_executor(self._threads, self._verify, password.reveal(), kept)
+        """Whether the password is the one that was hashed. Raises `Busy` when too many wait already."""
+        if self._places.locked():
+            raise Busy(seconds=_BUSY)
+        async with self._places:
+            loop = asyncio.get_running_loop()
+            return await loop.run_in_executor(self._threads, self._verify, password.reveal(), kept)
 
     def _verify(self, password: str, kept: str) -> bool:
         try:

@@ -124,7 +124,7 @@ async def _web(app: App) -> AsyncIterator[int]:
     except OSError as fault:
         listening.close()
         raise InvalidValue(name="listen.http", reason=f"{where}: {fault.strerror}") from fault
-    server = Server(application(web), grace=_GRACE)
+    server = Server(application(web), grace=_GRACE, limits=app.settings.limits, proxies=app.settings.proxies)
     task = asyncio.create_task(server.serve(sockets=[listening]))
     try:
         yield listening.getsockname()[1]

@@ -14,13 +14,14 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from mailroom.core import log
-from mailroom.core.errors import Refusal, TooLarge, TooManyAttempts, WrongCredentials
+from mailroom.core.errors import Refusal, TooLarge, TooManyAttempts, Unavailable, WrongCredentials
 from mailroom.core.ids import NewId
 from mailroom.core.secrets import Secret
 from mailroom.core.text import LANGUAGES
-from mailroom.directory import credentials
+from mailroom.directory import access, credentials
 from mailroom.directory.credentials import Passwords
 from mailroom.directory.model import Member
+from mailroom.mailboxes.model import topic
 from mailroom.storage.ports import Store, Tx
 from mailroom.web import refusals
 from mailroom.web.brake import Brake
@@ -31,6 +32,7 @@ from mailroom.web.words import LANGUAGE_COOKIE, Templates, language_of, sentence
 _LOG = log.get("web")
 
 _FORM_MOST: Final = 16 * 1024
+_NAME_MOST: Final = 320  # as long as an address may be (RFC 5321 §4.5.3.1)
 _PASSWORD_MOST: Final = 1024
 _YEAR: Final = 365 * 24 * 3600
 # A path of ours. A second slash, or a backslash that browsers read as one, would begin a host name.
@@ -85,10 +87,10 @@ class SignIn:
     async def sign_in(self, request: Request) -> Response:
         """Open a session under a new token, whatever token the browser came with: none can be planted beforehand."""
         said = await form(request)
-        name, then = said.get("name", "").strip(), own_path(said.get("then", "/"))
+        name, then = said.get("name", "").strip()[:_NAME_MOST], own_path(said.get("then", "/"))
         try:
             member = await self._verify(request, name, Secret(said.get("password", "")[:_PASSWORD_MOST]))
-        except (WrongCredentials, TooManyAttempts) as refusal:
+        except (WrongCredentials, TooManyAttempts, Unavailable) as refusal:
             return self._form(request, then=then, name=name, refusal=refusal)
         old, new = self.sessions.token(request), Secret(self.new_id())
         await self.store.write(lambda tx: _change_session(tx, member, old, new))
@@ -122,7 +124,7 @@ class SignIn:
         """End the session here and on the server."""
         token = self.sessions.token(request)
         if token is not None:
-            await self.store.write(lambda tx: credentials.close_session(tx, token))
+            await self.store.write(lambda tx: _end_session(tx, token))
         response = RedirectResponse("/sign-in", 303)
         self.sessions.take_back(response)
         return response
@@ -140,6 +142,14 @@ class SignIn:
 
 def _peer(request: Request) -> str:
     return request.client.host if request.client else ""
+
+
+def _end_session(tx: Tx, token: Secret) -> None:
+    member = credentials.session_member(tx, token)
+    credentials.close_session(tx, token)
+    if member is not None:
+        for mailbox_id in access.mailboxes_of(tx, member.id):
+            tx.hint(topic(mailbox_id))  # pages that still listen look at their session
 
 
 def _change_session(tx: Tx, member: Member, old: Secret | None, new: Secret) -> None:

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from mailroom.core.clock import HOUR, MINUTE, SECOND, Clock
-from mailroom.core.errors import TooManyAttempts
+from mailroom.core.errors import InvalidAddress, TooManyAttempts
+from mailroom.directory import addresses
 
 _FORGET: Final = HOUR
 _KEYS_MOST: Final = 20_000
@@ -73,15 +74,27 @@ class Brake:
 
 
 def _name_key(name: str) -> tuple[str, str]:
-    return "name", name.strip().casefold()[:320]
+    # However an address is spelt, quoted or in letters that count as the same, it is one.
+    try:
+        return "name", str(addresses.parse(name))
+    except InvalidAddress:
+        return "name", name.strip().casefold()[:320]
 
 
 def _address_key(address: str) -> tuple[str, str]:
-    # One IPv6 customer has a /64 and can take any address of it.
+    return "address", client_key(address)
+
+
+def client_key(address: str) -> str:
+    """What a client is counted by. One IPv6 customer has a /64 and can take any address of it; an IPv4 address that is
+    written as IPv6 stays one address.
+    """
     try:
         parsed = ipaddress.ip_address(address)
     except ValueError:
-        return "address", address
-    if parsed.version == 6:
-        return "address", str(ipaddress.ip_network((parsed, 64), strict=False))
-    return "address", address
+        return address
+    if isinstance(parsed, ipaddress.IPv4Address):
+        return str(parsed)
+    if parsed.ipv4_mapped is not None:
+        return str(parsed.ipv4_mapped)
+    return str(ipaddress.ip_network((int(parsed), 64), strict=False))

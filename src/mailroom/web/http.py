@@ -14,7 +14,7 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.gzip import GZipMiddleware
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Mount, Route
 
@@ -71,7 +71,12 @@ def application(parts: Web) -> Starlette:
             *Mail(parts.bodies, sessions, templates).routes(),
         ],
         middleware=[Middleware(guard.Guard, public_url=parts.public_url, refuse=faults.show)],
-        exception_handlers={Refusal: faults.refused, HTTPException: faults.unrouted, Exception: faults.failed},
+        exception_handlers={
+            Refusal: faults.refused,
+            HTTPException: faults.unrouted,
+            ClientDisconnect: faults.cut_short,
+            Exception: faults.failed,
+        },
     )
 
 
@@ -106,6 +111,9 @@ class _Faults:
     async def unrouted(self, request: Request, fault: Exception) -> Response:
         assert isinstance(fault, HTTPException)
         return self.show(request, _UNROUTED.get(fault.status_code, Failed)())
+
+    async def cut_short(self, _request: Request, _fault: Exception) -> Response:
+        return Response(status_code=400)  # nobody is there to hear it
 
     async def failed(self, request: Request, fault: Exception) -> Response:
         _LOG.error("request failed", method=request.method, path=request.url.path, exc_info=fault)

@@ -62,6 +62,11 @@ def sentence(refusal: Refusal, language: str) -> str:
     return words.gettext(refusal.sentence).format(**about)
 
 
+def cut(text: str, most: int) -> str:
+    """The text's beginning, when it is longer than people read."""
+    return text if len(text) <= most else text[: most - 1] + "…"
+
+
 def shown(text: str) -> Markup:
     """A stranger's text that cannot turn what stands around it."""
     return Markup("<bdi>{}</bdi>").format(straight(text))
@@ -116,6 +121,7 @@ def _environment(language: str, asset: Callable[[str], str]) -> Environment:
     environment.install_gettext_callables(words.gettext, words.ngettext, newstyle=True)  # type: ignore[attr-defined]  # the extension adds it
     environment.globals["asset"] = asset
     environment.globals["html_language"] = "zh-CN" if language == "zh" else language
+    environment.filters["cut"] = cut
     environment.filters["shown"] = shown
     environment.filters["straight"] = straight
     environment.filters["who"] = lambda sender: sender.rpartition(" <")[0] or sender

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import quote
 
+from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response, StreamingResponse
 from starlette.routing import Route
@@ -53,6 +54,7 @@ from mailroom.web.words import Templates, straight
 
 PAGE: Final = 50
 _PICTURES_MOST: Final = 4 * 1024 * 1024  # octets of a mail's own pictures that its frame shows
+_FIELDS_READ: Final = 10  # of one name; RFC 5322 §3.6 allows one
 _PICTURES: Final = frozenset({"image/png", "image/jpeg", "image/gif", "image/webp"})
 # The frame's document may style itself and show pictures that came within it, and nothing else. It has no origin.
 _FRAME_POLICY: Final = (
@@ -148,13 +150,14 @@ class Mail:
     async def mail(self, request: Request) -> Response:
         """One mail."""
         opened = await self._open(request)
-        fields = headers.read(await self._octets(opened.content.id, 0, min(opened.root.body_start, MAX_HEADER)))
+        header = await self._octets(opened.content.id, 0, min(opened.root.body_start, MAX_HEADER))
         told = reading.read(opened.root)
         wants_plain = request.query_params.get("view") == "text" and told.plain is not None
         is_html = told.html is not None and not wants_plain
-        text = ""
+        text = Markup()
         if not is_html and told.plain is not None:
-            text = reading.text(told.plain, await self._text_octets(opened.content.id, told.plain))
+            octets = await self._text_octets(opened.content.id, told.plain)
+            text = await asyncio.to_thread(_linked, told.plain, octets)
         return self.templates.page(
             request,
             "mail/mail.html",
@@ -162,11 +165,11 @@ class Mail:
             room=opened.room,
             mail=opened.mail,
             content=opened.content,
-            people={name: _people(fields, name) for name in ("from", "to", "cc", "reply-to")},
+            people=await asyncio.to_thread(_people, header),
             told=told,
             is_html=is_html,
-            is_cut=not is_html and told.plain is not None and told.plain.size > reading.TEXT_READ,
-            text=reading.linked(text),
+            is_cut=not is_html and told.plain is not None and reading.end(told.plain) < told.plain.body_end,
+            text=text,
             is_unseen=Flag.SEEN not in opened.mail.flags,
         )
 
@@ -187,7 +190,8 @@ class Mail:
         told = reading.read(opened.root)
         if told.html is None:
             raise NotFound(what="part", name="html")
-        source = reading.text(told.html, await self._text_octets(opened.content.id, told.html))
+        octets = await self._text_octets(opened.content.id, told.html)
+        source = await asyncio.to_thread(reading.text, told.html, octets)
         pictures = await self._pictures(opened.content.id, told, clean.references(source))
         cleaned = await asyncio.to_thread(clean.clean, source, pictures)
         return self.templates.page(
@@ -196,7 +200,7 @@ class Mail:
             member=opened.room.actor,
             headers={"Content-Security-Policy": _FRAME_POLICY},
             cleaned=cleaned,
-            is_cut=cleaned.is_cut or told.html.size > reading.TEXT_READ,
+            is_cut=cleaned.is_cut or reading.end(told.html) < told.html.body_end,
             subject=opened.content.subject,
         )
 
@@ -205,9 +209,8 @@ class Mail:
         # be refused. The picture comes within the document instead.
         pictures: dict[str, str] = {}
         left = _PICTURES_MOST
-        for reference in wanted:
-            part = told.picture(reference)
-            if part is None or part.content_type not in _PICTURES or part.size > left:
+        for reference, part in told.pictures(wanted):
+            if part.content_type not in _PICTURES or part.size > left:
                 continue
             left -= part.size
             body = self.bodies.read(content_id, part.body_start, part.body_end)
@@ -255,7 +258,7 @@ class Mail:
         return b"".join([chunk async for chunk in self.bodies.read(content_id, start, end)])
 
     async def _text_octets(self, content_id: ContentId, part: Part) -> bytes:
-        return await self._octets(content_id, part.body_start, min(part.body_end, part.body_start + reading.TEXT_READ))
+        return await self._octets(content_id, part.body_start, reading.end(part))
 
 
 def _folder_id(request: Request) -> FolderId:
@@ -280,10 +283,18 @@ def _is_active(tx: Tx, mailbox_id: MailboxId) -> bool:
     return read.mailbox(tx, mailbox_id).status is MailboxStatus.ACTIVE
 
 
-def _people(fields: headers.Headers, name: str) -> list[tuple[str, str]]:
-    """Names and addresses of a field, as people read them."""
-    found = (one for raw in fields.all(name) for one in address.mailboxes(address.parse(raw)))
-    return [(one.display, one.addr) for one in found]
+def _people(header: bytes) -> dict[str, list[tuple[str, str]]]:
+    """Names and addresses of the fields that name people, as people read them."""
+    fields = headers.read(header)
+    return {name: _named(fields.all(name)[:_FIELDS_READ]) for name in ("from", "to", "cc", "reply-to")}
+
+
+def _named(raws: Sequence[bytes]) -> list[tuple[str, str]]:
+    return [(one.display, one.addr) for raw in raws for one in address.mailboxes(address.parse(raw))]
+
+
+def _linked(part: Part, octets: bytes) -> Markup:
+    return reading.linked(reading.text(part, octets))
 
 
 async def _download(octets: AsyncIterator[bytes], *, name: str, kind: str, headers: dict[str, str]) -> Response:

@@ -6,8 +6,9 @@ the other, but for what another form of the same text or a picture within it alr
 
 from __future__ import annotations
 
+import itertools
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
@@ -20,12 +21,18 @@ from mailroom.mime import charset, headers
 from mailroom.mime.preview import body_part, decoded, file_name
 from mailroom.mime.scan import Part
 
-TEXT_READ: Final = 1024 * 1024  # octets of a text that are read
+_TEXT_READ: Final = 256 * 1024  # octets of a text that are read
+_HTML_READ: Final = 1024 * 1024  # the same of HTML, most of which may be for no reader
+LINKS_MOST: Final = 2000  # web addresses in a text that can be clicked at
 _MAILS: Final = frozenset({"message/rfc822", "message/global"})
 # The same text in a form that we do not show.
 _OTHER_FORMS: Final = frozenset({"plain", "html", "enriched", "richtext", "x-amp-html", "watch-html"})
 _META_CHARSET: Final = re.compile(rb"<meta\s[^>]{0,200}?charset\s*=\s*[\"']?\s*([\w.:-]{1,40})", re.IGNORECASE)
-_LINK: Final = re.compile(r"https?://[^\s<>\"'\u3000-\u303f\uff00-\uff0c\uff1a-\uff1f]+", re.IGNORECASE)
+# It ends where the direction of writing is turned: what is read must be where it leads.
+_LINK: Final = re.compile(
+    r"https?://[^\s<>\"'\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\u3000-\u303f\uff00-\uff0c\uff1a-\uff1f]+",
+    re.IGNORECASE,
+)
 _AFTER_LINK: Final = ".,;:!?)]}*_"
 # What a browser is told that an attachment is; all else is just octets. None of them runs anything of its own.
 _TYPES: Final = MappingProxyType(
@@ -61,10 +68,13 @@ class Reading:
             raise NotFound(what="part", name=str(number))
         return self.own[number]
 
-    def picture(self, reference: str) -> Part | None:
-        """The part that HTML refers to as `cid:reference` (RFC 2392)."""
-        wanted = unquote(reference).encode("utf-8", "replace")
-        return next((part for part in self.own if part.id is not None and part.id.strip(b" <>") == wanted), None)
+    def pictures(self, references: Iterable[str]) -> Iterator[tuple[str, Part]]:
+        """The parts that HTML refers to as `cid:reference` (RFC 2392)."""
+        known = {part.id.strip(b" <>"): part for part in reversed(self.own) if part.id is not None}
+        for reference in references:
+            part = known.get(unquote(reference).encode("utf-8", "replace"))
+            if part is not None:
+                yield reference, part
 
 
 def read(root: Part) -> Reading:
@@ -127,9 +137,14 @@ def _size(part: Part) -> int:
     return part.size * 3 // 4 if part.encoding == "base64" else part.size
 
 
+def end(part: Part) -> int:
+    """Where in the mail the reading of a text ends."""
+    return min(part.body_end, part.body_start + (_HTML_READ if part.sub == "html" else _TEXT_READ))
+
+
 def text(part: Part, octets: bytes) -> str:
     """The text of a part, from the octets with which its body begins."""
-    body = decoded(part, lambda start, end: octets[start - part.body_start : end - part.body_start], limit=TEXT_READ)
+    body = decoded(part, lambda start, end: octets[start - part.body_start : end - part.body_start], limit=_HTML_READ)
     label = headers.assemble(part.params).get("charset")
     if label is None and part.sub == "html" and (declared := _META_CHARSET.search(body[:2048])):
         label = declared[1].decode("ascii", "replace")
@@ -137,13 +152,16 @@ def text(part: Part, octets: bytes) -> str:
 
 
 def linked(plain: str) -> Markup:
-    """Plain text as HTML, with its web addresses to click at."""
-    pieces: list[Markup] = []
+    """Plain text as HTML, with its web addresses to click at: the first `LINKS_MOST` of them. Long texts take a while:
+    call it in a thread.
+    """
+    pieces: list[str] = []
     end = 0
-    for found in _LINK.finditer(plain):
+    for found in itertools.islice(_LINK.finditer(plain), LINKS_MOST):
         url = found[0].rstrip(_AFTER_LINK)
+        shown = escape(url)
         pieces.append(escape(plain[end : found.start()]))
-        pieces.append(Markup('<a href="{0}" target="_blank" rel="noopener noreferrer">{0}</a>').format(url))
+        pieces.append(f'<a href="{shown}" target="_blank" rel="noopener noreferrer"><bdi>{shown}</bdi></a>')
         end = found.start() + len(url)
     pieces.append(escape(plain[end:]))
-    return Markup("").join(pieces)
+    return Markup("".join(pieces))  # noqa: S704 # each piece is escaped

@@ -4,7 +4,9 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import os
 import resource
 from collections.abc import Iterator
 from pathlib import Path
@@ -83,3 +85,23 @@ def test_a_full_disk_is_told_and_leaves_nothing(tmp_path: Path, size: int) -> No
         spool.finish()
         raise AssertionError("the file system took it")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_reserve_is_kept_while_a_mail_grows(tmp_path: Path) -> None:
+    disk = os.statvfs(tmp_path)
+    beyond = disk.f_blocks * disk.f_frsize + 1
+    with pytest.raises(OSError, match=os.strerror(errno.ENOSPC)) as told, Spool(tmp_path, reserve=beyond) as spool:
+        spool.write(b"x" * (SMALL + 1))
+    assert told.value.errno == errno.ENOSPC
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_it_is_asked_for_again_and_again(tmp_path: Path) -> None:
+    with Spool(tmp_path, reserve=1) as spool:
+        for _ in range(300):
+            spool.write(b"x" * 10_000)
+        tmp_path.rename(tmp_path.with_name("gone"))  # the file can be written still; its disk cannot be asked
+        with pytest.raises(FileNotFoundError):  # noqa: PT012 # within the next MiB
+            for _ in range(1 + (1 << 20) // 10_000):
+                spool.write(b"x" * 10_000)
+        tmp_path.with_name("gone").rename(tmp_path)

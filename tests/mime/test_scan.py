@@ -6,14 +6,17 @@ from __future__ import annotations
 
 import email
 import email.policy
+import sys
 import tracemalloc
 from collections.abc import Iterator
 from email.message import EmailMessage, Message
 from pathlib import Path
+from types import FrameType
+from typing import Any
 
 import pytest
 
-from mailroom.mime.scan import MAX_DEPTH, MAX_HEADER, MAX_PARTS, Part, Scanner, scan
+from mailroom.mime.scan import MAX_DEPTH, MAX_HEADER, MAX_HIDDEN, MAX_PARTS, Part, Scanner, scan
 
 
 def body(mail: bytes, part: Part) -> bytes:
@@ -252,6 +255,55 @@ def test_many_boundary_like_lines_cost_no_more_than_others() -> None:
     # Bounded by the test's time limit: were they looked up one in another, this would take hours.
     mail = multipart(b"--b", b"", b"--b_not\r\n" * 200_000, boundary=b"b_is")
     assert scan(mail).body_end == len(mail)
+
+
+def nested(*boundaries: bytes) -> bytes:
+    return b"".join(multipart(b"--" + each + b"\n", boundary=each) for each in boundaries)
+
+
+@pytest.mark.parametrize("line", [b"--\n", b"--q\n", b"--z\n", b"--z2\r\n"])
+@pytest.mark.parametrize("place", [b"A: header\n", b"\nbody\n"])
+def test_many_open_boundaries_cost_no_more_than_few(line: bytes, place: bytes) -> None:
+    # They share nothing but the dashes. Were they tried one by one for each line, these would cost four times as much.
+    few, many = ([b"%b%02d" % (side, n) for side in (b"a", b"z") for n in range(count)] for count in (1, 24))
+    lines = line * 500
+    assert steps_for(lines, nested(*many) + place) <= 1.5 * steps_for(lines, nested(*few) + place)
+
+
+def steps_for(lines: bytes, before: bytes) -> int:
+    """How many lines of Python are run for those lines."""
+    steps = 0
+
+    def count(_frame: FrameType, event: str, _argument: object) -> Any:
+        nonlocal steps
+        steps += event == "line"
+        return count
+
+    scanner = Scanner()
+    scanner.feed(before)
+    tracer = sys.gettrace()
+    sys.settrace(count)
+    try:
+        scanner.feed(lines)
+    finally:
+        sys.settrace(tracer)
+    return steps
+
+
+@pytest.mark.parametrize("size", [1, 5, 7, 64])
+def test_among_lines_that_begin_alike_the_boundary_is_found_however_they_are_cut(size: int) -> None:
+    mail = nested(b"a00", b"z00") + b"\n--\n--z0\n--z\n--z00\nA: b\n--\n--a0\n\nx\n--z00--\n--a\n--a00--\n--"
+    scanner = Scanner()
+    for start in range(0, len(mail), size):
+        scanner.feed(mail[start : start + size])
+    assert scanner.finish() == scan(mail)
+    assert [body(mail, each) for each in scan(mail).walk() if not each.children] == [b"--\n--z0\n--z", b"x"]
+
+
+@pytest.mark.parametrize(("hidden", "parts"), [(MAX_HIDDEN, 4), (MAX_HIDDEN + 1, 3)])
+def test_ever_more_late_boundaries_end_the_search(hidden: int, parts: int) -> None:
+    mail = nested(b"b", b"bX") + b"\n--bX--\n" + b"--bX\n" * hidden + b"--b\n\nlast"
+    assert len(list(scan(mail).walk())) == parts
 
 
 def made_mails() -> Iterator[EmailMessage]:

@@ -127,8 +127,31 @@ def without_headers(part: Part) -> Part:
 def test_parts_are_stored_and_come_back(mail: bytes) -> None:
     stored = to_json(scan(mail))
     assert from_json(stored) == without_headers(scan(mail))
-    assert stored.isascii()
     assert json.loads(stored)["t"] == scan(mail).content_type
+
+
+@pytest.mark.parametrize(
+    "field",
+    [
+        b'Content-Type: a/b; name="%b"',
+        b"Content-Type: a/b; %b",
+        b"Content-Type: a/b; x=%b",
+        b"Content-Type: a/%b",
+        b"Content-Transfer-Encoding: %b",
+        b"Content-Disposition: %b",
+        b"Content-Disposition: x; filename=%b",
+        b"Content-Description: %b",
+    ],
+)
+@pytest.mark.parametrize("octet", [b"\xe1", b"\1", b"a", b"a=b;"])
+@pytest.mark.parametrize("length", [100, 1000, 20_000])
+def test_what_is_stored_is_hardly_larger_than_the_mail(field: bytes, octet: bytes, length: int) -> None:
+    part = b"\r\n--b\r\n" + field % (octet * (length // len(octet))) + b"\r\n\r\n"
+    mail = b"Content-Type: multipart/mixed; boundary=b\r\n\r\n" + part * (1_000_000 // len(part))
+    parts = scan(mail)
+    stored = to_json(parts)
+    assert len(stored.encode()) < len(mail) * 1.5
+    assert len(from_json(stored).children) == len(parts.children)
 
 
 def test_a_section_is_fetched_from_what_was_stored() -> None:
@@ -151,6 +174,20 @@ def test_a_summary() -> None:
     assert found.header_size == mail.index(b" Hello")
     assert found.envelope == envelope(mail)
     assert found.bodystructure == bodystructure(scan(mail))
+
+
+@pytest.mark.parametrize(
+    ("written", "message_id"),
+    [
+        (b"<1@x>", "<1@x>"),
+        (b"(c) <1@x> junk", "<1@x>"),
+        (b"1@x", "1@x"),
+        (b"<1 2@x>", "<1 2@x>"),
+        *[(empty, "") for empty in (b"", b"<>", b"< >", b" <> <>", b"<\1>", b"<\xc2\xa0>", b">")],
+    ],
+)
+def test_a_message_id_of_nothing_is_none(written: bytes, message_id: str) -> None:
+    assert summary(b"Message-ID: " + written + b"\r\n\r\n").message_id == message_id
 
 
 def test_a_summary_of_nothing() -> None:

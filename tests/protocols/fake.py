@@ -48,6 +48,7 @@ class FakeAcceptance:
     """
 
     folder: Path
+    reserve: int = 0
     no: dict[str, Refusal] = field(default_factory=dict)
     fault: Exception | None = None
     kept: list[Kept] = field(default_factory=list)
@@ -57,6 +58,9 @@ class FakeAcceptance:
 
     def __post_init__(self) -> None:
         self.gate.set()
+
+    def spool(self) -> Spool:
+        return Spool(self.folder, reserve=self.reserve)
 
     async def find(self, address: str, *, size: int) -> Destination:
         self.asked.append((address, size))

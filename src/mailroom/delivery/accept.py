@@ -38,6 +38,7 @@ from mailroom.storage.ports import Store, Tx
 # RFC 5321 §6.3: "at least 100 Received entries".
 _HOPS_MOST = 100
 _PIECE = 1 << 20
+_FEW = 20  # parts
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +69,10 @@ class Acceptance:
     hostname: str
     new_id: NewId
     reserve: int
+
+    def spool(self) -> Spool:
+        """A place for a mail on its way in; it keeps the reserve too."""
+        return Spool(self.folder, reserve=self.reserve)
 
     async def find(self, address: str, *, size: int) -> Destination:
         """The mailbox behind an address, with room for `size` octets (0: unknown). Raises `InvalidAddress`, `NotFound`,
@@ -111,9 +116,9 @@ class Acceptance:
         part = spool.finish()
         if (hops := len(headers.read(part.header).all("received"))) > _HOPS_MOST:
             raise MailLoop(hops=hops)
-        if spool.path is None:
+        if spool.path is None and len(part.children) <= _FEW:
             summary = summarise(part, spool.read)
-        else:  # it may have thousands of parts: let the others talk meanwhile
+        else:  # it may take long: let the others talk meanwhile
             summary = await asyncio.to_thread(summarise, part, spool.read)
         if not summary.message_id:
             return await self._take_named(spool)
@@ -126,7 +131,7 @@ class Acceptance:
 
     async def _take_named(self, spool: Spool) -> _Letter:
         # Spec 1.3 RES 3: every mail has a Message-ID; one that lacks it is given one, as its first header field.
-        with Spool(self.folder) as named:
+        with self.spool() as named:
             header = f"Message-ID: <{self.new_id()}@{self.hostname}>\r\n".encode()
             await asyncio.to_thread(_copy, spool, named, header)
             return await self._take(named)

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import os
 import tempfile
@@ -16,16 +17,19 @@ from mailroom.mime.scan import Part, Scanner
 
 # Up to here a mail lies in memory, and later in a row; beyond, in a file, and later in a blob.
 SMALL = 64 * 1024
+_ASK_EACH = 1024 * 1024  # octets after which the disk is asked again
 
 
 class Spool:
     """Takes a mail's octets in order. Up to `SMALL` they stay in memory, beyond that in a file of `folder` that only we
     see. Not durable: `Blobs.keep` makes the file so. Leaving the context deletes what is left of it. Raises `OSError`
-    (ENOSPC among them) from `write`.
+    from `write`, ENOSPC also when fewer than `reserve` octets of the disk are left, looked at each MiB.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, reserve: int = 0) -> None:
         self._folder = folder
+        self._reserve = reserve
+        self._ask_at = 0  # the size at which the disk is asked next
         self._chunks: list[bytes] = []
         self._file: BinaryIO | None = None
         self._path: Path | None = None
@@ -42,10 +46,20 @@ class Spool:
             if self.size > SMALL:
                 self._spill()
             return
+        self._ask_disk()
         self._digest.update(chunk)
         self._file.write(chunk)
 
+    def _ask_disk(self) -> None:
+        if self.size < self._ask_at:
+            return
+        self._ask_at = self.size + _ASK_EACH
+        disk = os.statvfs(self._folder)
+        if disk.f_bavail * disk.f_frsize < self._reserve:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
     def _spill(self) -> None:
+        self._ask_disk()
         octets = b"".join(self._chunks)
         self._chunks.clear()
         self._digest.update(octets)

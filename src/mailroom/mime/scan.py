@@ -17,10 +17,11 @@ from typing import NamedTuple
 from mailroom.mime import headers
 
 MAX_DEPTH = 50
-MAX_PARTS = 10_000
+MAX_PARTS = 1_000
 MAX_HEADER = 256 * 1024  # octets of one header block that are kept; the rest is measured
 MAX_HEADERS = 1024 * 1024  # octets of all header blocks that are kept
 MAX_BOUNDARY = 200  # RFC 2046 says 70; some programs write more; of longer ones the rest is not looked at
+MAX_HIDDEN = 1000  # lines that look like a boundary which has ended; who has more is playing with us
 MAX_DELIMITER_LINE = 1000  # RFC 5322 section 2.1.1: no line is longer than 998 octets
 CHUNK = 256 * 1024
 
@@ -30,7 +31,9 @@ _CONTENT_FIELD = re.compile(
     rb"[ \t]*+:([^\n]*+(?:\n[ \t][^\n]*+)*+)",
     re.IGNORECASE,
 )
-_TYPE = re.compile(rb"([^\s/()<>@,;:\\\"\[\]?=]+)\s*/\s*([^\s/()<>@,;:\\\"\[\]?=]+)")
+# RFC 2045 section 5.1: a token; RFC 6838 section 4.2: of at most 127 octets.
+_TYPE = re.compile(rb"([!#-'*+\-.0-9A-Z^-~]{1,127})\s*/\s*([!#-'*+\-.0-9A-Z^-~]{1,127})")
+_WORD = re.compile(rb"[!-~]{1,127}")
 TEXT_PLAIN = ("text", "plain")
 CR, LF = b"\r\n"
 
@@ -128,8 +131,7 @@ class _Open:
             self.params = params
         if b"transfer-encoding" in self.content:
             value, _ = headers.split(self.content[b"transfer-encoding"])
-            words = value.split(None, 1)
-            self.encoding = words[0].decode("latin-1").lower() if words else "7bit"
+            self.encoding = _word(value) or "7bit"
 
     def declared_boundary(self) -> bytes:
         """The multipart's boundary, or nothing."""
@@ -156,7 +158,7 @@ class _Open:
             sub=self.sub,
             params=self.params,
             encoding=self.encoding,
-            disposition=disposition.decode("latin-1").lower() or None,
+            disposition=_word(disposition),
             disposition_params=disposition_params,
             id=_line(content.get(b"id")),
             description=_line(content.get(b"description")),
@@ -184,7 +186,10 @@ class Scanner:
         self._root: Part | None = None
         self._stack = [_Open(header_start=0, default=TEXT_PLAIN)]
         self._in_header = True
-        self._needle = b""  # what a boundary line begins with, its LF included; empty: none is open
+        self._boundaries: tuple[bytes, ...] = ()  # those that are open
+        self._longest = 0  # of them
+        self._needle = b""  # what their lines begin with, LF included; empty: none is open
+        self._hidden = 0
 
     def feed(self, chunk: bytes) -> None:
         """Go on with the next octets of the mail."""
@@ -228,6 +233,9 @@ class Scanner:
                 self._keep_header(stop.end())
                 self._begin_body(stop.end())
                 return True
+            if self._is_other_line(at):
+                at += 1
+                continue
             end = self._line_end(at, is_last=is_last)
             if end is None:
                 break
@@ -249,6 +257,8 @@ class Scanner:
             self._settle(len(self._buffer))
             return False
         at = self._buffer.find(self._needle, self._pos)
+        while at >= 0 and self._is_other_line(at):
+            at = self._buffer.find(self._needle, at + 3)
         if at < 0:
             self._settle(len(self._buffer) - len(self._needle) + 1)
             return False
@@ -262,6 +272,11 @@ class Scanner:
         else:
             self._settle(at + 3)
         return True
+
+    def _is_other_line(self, at: int) -> bool:
+        """Whether the line whose LF and two dashes are at `at` is seen at a glance to begin with no open boundary."""
+        is_whole = at + 3 + self._longest <= len(self._buffer)
+        return is_whole and not self._buffer.startswith(self._boundaries, at + 3)
 
     def _line_end(self, at: int, *, is_last: bool) -> int | None:
         """Where the line after the LF at `at` ends, or has become too long; None: not yet known."""
@@ -291,9 +306,16 @@ class Scanner:
             return None
         is_closing = line.startswith(b"--", length)
         is_exact = len(line) == length + 2 * is_closing
-        if not is_exact and any(line[:longer] in self._seen for longer in range(length + 1, MAX_BOUNDARY + 1)):
+        longest = min(len(line), MAX_BOUNDARY)
+        if not is_exact and any(line[:longer] in self._seen for longer in range(length + 1, longest + 1)):
+            self._count_hidden()
             return None
         return _Delimiter(best, end, is_closing)
+
+    def _count_hidden(self) -> None:
+        self._hidden += 1
+        if self._hidden > MAX_HIDDEN:
+            self._forget_boundaries()
 
     def _cross(self, at: int, delimiter: _Delimiter) -> None:
         """Pass the delimiter line after the LF at `at`: close what it ends, open what it begins."""
@@ -309,8 +331,12 @@ class Scanner:
             default = ("message", "rfc822") if parent.sub == "digest" else TEXT_PLAIN
             self._open(self._base + min(delimiter.end + 1, len(self._buffer)), default)
         else:
-            for each in self._stack:
-                each.boundary = None
+            self._forget_boundaries()
+        self._look_for_boundaries()
+
+    def _forget_boundaries(self) -> None:
+        for each in self._stack:
+            each.boundary = None
         self._look_for_boundaries()
 
     def _open(self, header_start: int, default: tuple[str, str]) -> None:
@@ -355,7 +381,12 @@ class Scanner:
             self._open(part.body_start, TEXT_PLAIN)
 
     def _look_for_boundaries(self) -> None:
-        lines = [b"\n--" + each.boundary for each in self._stack if each.boundary]
+        boundaries = tuple([each.boundary for each in self._stack if each.boundary])
+        if boundaries == self._boundaries:
+            return
+        self._boundaries = boundaries
+        self._longest = max(map(len, boundaries), default=0)
+        lines = [b"\n--" + each for each in boundaries]
         low, high = min(lines, default=b""), max(lines, default=b"")
         # The longer the needle, the faster `find`. What the lowest and the highest share, all share.
         shared = next((index for index, octet in enumerate(low) if octet != high[index]), len(low))
@@ -380,6 +411,11 @@ class Scanner:
                 self._stack[-1].children.append(ended)
             else:
                 self._root = ended
+
+
+def _word(value: bytes) -> str | None:
+    found = _WORD.match(value)
+    return found[0].decode("ascii").lower() if found else None
 
 
 def _line(raw: bytes | None) -> bytes | None:

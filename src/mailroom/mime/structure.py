@@ -24,7 +24,9 @@ _QUOTABLE = re.compile(rb"[\x01-\x09\x0b\x0c\x0e-\x7f]*")
 _NEEDS_ESCAPE = re.compile(rb'["\\]')
 _MESSAGE_ID = re.compile(rb"<[^<>\s]+>")
 _EMPTY_TEXT = b'("text" "plain" ("charset" "us-ascii") NIL NIL "7bit" 0 0'
-_to_json = json.JSONEncoder(separators=(",", ":")).encode
+_to_json = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
+_STORED_MOST = 4096  # octets of one part's parameters and texts that are stored
+_STORED_IN_ALL = 128 * 1024  # and of all parts together, for these rows are in nobody's quota
 _LAST_DATE = 253_402_300_799  # seconds; 9999-12-31, the last day that databases and datetime know
 
 AddressLists = dict[str, tuple[address.Address | address.Group, ...]]
@@ -35,7 +37,7 @@ AddressLists = dict[str, tuple[address.Address | address.Group, ...]]
 class Summary:
     """What delivery stores beside a mail. Texts are decoded, on one line and fit for any database."""
 
-    message_id: str  # verbatim with its angle brackets; "" when the mail has none
+    message_id: str  # verbatim with its angle brackets; "" when the mail has none, or `<>`
     subject: str
     from_: str  # the first From: `Name <addr>` or `addr`
     to: str
@@ -119,8 +121,10 @@ def body(part: Part) -> bytes:
 
 
 def to_json(part: Part) -> str:
-    """A part and those in it as compact ASCII JSON, without header octets; `from_json` gives them back."""
-    return _to_json(_packed(part))
+    """A part and those in it as compact JSON, without header octets; `from_json` gives them back. Parameters and texts
+    that are longer than any program writes are left out.
+    """
+    return _to_json(_Packer().pack(part))
 
 
 def from_json(stored: str) -> Part:
@@ -242,7 +246,8 @@ def _string(value: bytes) -> bytes:
 def _message_id(raw: bytes) -> str:
     written = headers.unfold(raw)
     bracketed = _MESSAGE_ID.search(written)
-    return headers.one_line(charset.decode(bracketed[0] if bracketed else written, None))
+    named = headers.one_line(charset.decode(bracketed[0] if bracketed else written, None))
+    return named if "".join(named.split()).strip("<>") else ""
 
 
 def _message_ids(raw: bytes) -> tuple[str, ...]:
@@ -254,20 +259,38 @@ _TEXTS = {"i": "id", "n": "description", "g": "language", "m": "md5", "l": "loca
 """Key in the stored JSON -> field of Part, for those that are seldom there."""
 
 
-def _packed(part: Part) -> dict[str, Any]:
-    packed: dict[str, Any] = {
-        "o": [part.header_start, part.body_start, part.body_end, part.lines],
-        "t": part.content_type,
-        "p": _packed_pairs(part.params),
-        "e": part.encoding,
-        "d": part.disposition,
-        "f": _packed_pairs(part.disposition_params),
-        "c": [_packed(child) for child in part.children],
-    }
-    for key, name in _TEXTS.items():
-        value = getattr(part, name)
-        packed[key] = None if value is None else value.decode("latin-1")
-    return {key: value for key, value in packed.items() if value is not None and value != []}
+class _Packer:
+    """Packs the parts of one mail, and keeps count of the octets that senders choose."""
+
+    def __init__(self) -> None:
+        self._left = _STORED_IN_ALL
+        self._left_here = 0
+
+    def pack(self, part: Part) -> dict[str, Any]:
+        self._left_here = min(_STORED_MOST, self._left)
+        packed: dict[str, Any] = {
+            "o": [part.header_start, part.body_start, part.body_end, part.lines],
+            "t": part.content_type,
+            "p": self._pairs(part.params),
+            "e": part.encoding,
+            "d": part.disposition,
+            "f": self._pairs(part.disposition_params),
+        }
+        for key, name in _TEXTS.items():
+            value = getattr(part, name)
+            packed[key] = value.decode("latin-1") if value is not None and self._has_room(len(value)) else None
+        packed["c"] = [self.pack(child) for child in part.children]
+        return {key: value for key, value in packed.items() if value is not None and value != []}
+
+    def _pairs(self, pairs: headers.Pairs) -> list[list[str]]:
+        return [[name, value.decode("latin-1")] for name, value in pairs if self._has_room(len(name) + len(value))]
+
+    def _has_room(self, octets: int) -> bool:
+        if octets > self._left_here:
+            return False
+        self._left_here -= octets
+        self._left -= octets
+        return True
 
 
 def _unpacked(packed: dict[str, Any]) -> Part:
@@ -288,10 +311,6 @@ def _unpacked(packed: dict[str, Any]) -> Part:
         children=tuple(_unpacked(child) for child in packed.get("c", [])),
         **texts,
     )
-
-
-def _packed_pairs(pairs: headers.Pairs) -> list[list[str]]:
-    return [[name, value.decode("latin-1")] for name, value in pairs]
 
 
 def _unpacked_pairs(pairs: list[list[str]]) -> headers.Pairs:

@@ -11,7 +11,6 @@ import asyncio
 import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Protocol
 
 from mailroom.core.clock import Clock
@@ -25,9 +24,8 @@ from mailroom.delivery.spool import Spool
 class Accepts(Protocol):
     """The inbound verb as protocols see it: `delivery.accept.Acceptance`."""
 
-    @property
-    def folder(self) -> Path:
-        """Where spools lie."""
+    def spool(self) -> Spool:
+        """A place for a mail on its way in."""
 
     async def find(self, address: str, *, size: int) -> Destination: ...
 

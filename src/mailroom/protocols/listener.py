@@ -19,6 +19,7 @@ from mailroom.core.settings import Limits, Network
 from mailroom.protocols import proxy
 from mailroom.protocols.contract import Conversation, Peer, Service
 
+_MAPPED = bytes(10) + b"\xff\xff"  # ::ffff:0:0/96
 _BACKLOG = 1024
 _PROXY_PATIENCE = 5.0  # seconds in which a proxy must have told for whom it calls
 
@@ -175,7 +176,8 @@ class _Door(asyncio.Protocol):
 
 
 def _counted_as(host: str) -> str | bytes:
-    # One IPv6 customer has a /64 and can take any address of it.
     if ":" not in host:
         return host
-    return socket.inet_pton(socket.AF_INET6, host.partition("%")[0])[:8]
+    packed = socket.inet_pton(socket.AF_INET6, host.partition("%")[0])
+    # One IPv6 customer has a /64 and can take any address of it; an IPv4 address on a socket for both is mapped.
+    return packed if packed.startswith(_MAPPED) else packed[:8]

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import resource
 import ssl
@@ -12,7 +13,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.protocols.fake import FakeAcceptance, serving, until
+from mailroom.core.errors import Unavailable
+from mailroom.core.settings import Limits, Settings
+from mailroom.protocols.contract import House, Peer
+from mailroom.protocols.listener import Listener
+from mailroom.protocols.smtp.server import lmtp
+from tests.protocols.fake import NOW, FakeAcceptance, service_for, serving, until
 from tests.talk import call
 
 ENVELOPE = ["EHLO c", "MAIL FROM:<a@y>", "RCPT TO:<b@x>", "DATA"]
@@ -36,6 +42,73 @@ async def test_a_mail_too_large_is_refused_while_it_streams(acceptance: FakeAcce
         await c(".", "NOOP")
         await c.expect("552 5.3.4", "250 2.0.0 ok")
     assert acceptance.kept == []
+
+
+@pytest.mark.parametrize("begin", ["DATA", "BDAT 9999999 LAST"])
+@pytest.mark.parametrize("octets", [b"x", b"\n"])
+async def test_a_mail_that_never_ends_is_cut_off(begin: str, octets: bytes, acceptance: FakeAcceptance) -> None:
+    async with serving(acceptance, mail_size=100_000) as port, call(port) as c:
+        await c(*ENVELOPE[:-1], begin)
+        await c.expect(*AGREED[:-1], *AGREED[4:] * (begin == "DATA"))
+        await c.send(octets + b"x" * 50_000)
+        await c.send(b"x" * 150_000)
+        await c.expect("552 5.3.4", "421 4.7.0 mail far too large")
+        await c.expect_end()
+    assert acceptance.kept == []
+
+
+async def test_the_disk_keeps_its_reserve_though_no_size_was_told(acceptance: FakeAcceptance) -> None:
+    acceptance.reserve = 1 << 62
+    async with serving(acceptance) as port, call(port) as c:
+        await c(*ENVELOPE)
+        await c.expect(*AGREED)
+        await c.send((b"x" * 998 + b"\r\n") * 200 + b".\r\n")
+        await c.expect("452 4.3.1")
+    assert acceptance.kept == []
+
+
+class Wire(asyncio.Transport):
+    """Keeps what is written to it, and whether its reader wants more."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.written = b""
+        self.reads = True
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        self.written += data
+
+    def pause_reading(self) -> None:
+        self.reads = False
+
+    def resume_reading(self) -> None:
+        self.reads = True
+
+    def close(self) -> None:
+        pass
+
+
+async def test_nobody_keeps_the_others_waiting(acceptance: FakeAcceptance) -> None:
+    wire = Wire()
+    conversation = service_for(acceptance).converse(Peer("192.0.2.1"), left=lambda _: None)
+    conversation.connection_made(wire)
+    conversation.data_received("\r\n".join([*ENVELOPE[:-1], ""]).encode())
+    await until(lambda: b"250 2.1.5" in wire.written)
+    conversation.data_received(b"BDAT 0\r\n" * 30_000)
+    assert wire.written.count(b" 0 octets") < 15_000
+    assert not wire.reads
+    await until(lambda: wire.written.count(b" 0 octets") == 30_000)
+    await until(lambda: wire.reads)
+
+
+async def test_a_mail_server_of_ours_is_trusted(acceptance: FakeAcceptance) -> None:
+    house = House(settings=Settings(), acceptance=acceptance, tls=None, clock=lambda: NOW, new_id=lambda: "id")
+    listener = Listener(lmtp(house), limits=Limits())
+    await listener.start("127.0.0.1:0")
+    async with call(listener.port) as c:
+        await c("LHLO c", *["MAIL FROM:<a@y>", "RCPT TO:<nobody@x>", "RSET"] * 200)
+        await c.expect("220", "250-", *["250", "550 5.1.1", "250"] * 200)
+    await listener.stop(grace=0)
 
 
 async def test_a_large_mail_takes_no_memory(acceptance: FakeAcceptance) -> None:
@@ -70,6 +143,36 @@ async def test_errors_slow_the_answers_down_and_then_end_it(acceptance: FakeAcce
         await c.expect("220", *["500"] * 5, "421 4.7.0 too many errors")
         assert time.monotonic() - began >= 0.3  # 0.05 + 0.1 + 0.15
         await c.expect_end()
+
+
+CHATTER = {
+    "NOOP": ["NOOP"],
+    "RSET": ["RSET"],
+    "VRFY": ["VRFY b"],
+    "HELP": ["HELP"],
+    "EHLO": ["HELO c"],
+    "MAIL": ["MAIL FROM:<a@y>", "RSET"],
+}
+
+
+@pytest.mark.parametrize("words", CHATTER)
+async def test_much_talk_and_no_mail_ends_it(words: str, acceptance: FakeAcceptance) -> None:
+    async with serving(acceptance) as port, call(port) as c:
+        await c("HELO c", *CHATTER[words] * 101)
+        await c.expect("220", "250", *["2"] * 99, "421 4.7.0 too many commands")
+        await c.expect_end()
+
+
+async def test_who_tries_to_send_may_talk(acceptance: FakeAcceptance) -> None:
+    acceptance.no["later@x"] = Unavailable(what="the store")
+    async with serving(acceptance, chatter_most=20) as port, call(port) as c:
+        await c("HELO c")
+        await c.expect("220", "250")
+        for _ in range(3):
+            await c(*["NOOP"] * 5, *["MAIL FROM:<a@y>", "RCPT TO:<later@x>", "RSET"] * 10)
+            await c.expect(*["250"] * 5, *["250", "451", "250"] * 10)
+            await c("MAIL FROM:<a@y>", "RCPT TO:<b@x>", "DATA", "x", ".")
+            await c.expect("250", "250", "354", "250 2.0.0 accepted")
 
 
 async def test_an_accepted_mail_forgives(acceptance: FakeAcceptance) -> None:

@@ -189,6 +189,6 @@ async def test_lmtp_answers_for_each_recipient_in_order(acceptance: FakeAcceptan
 
 
 async def test_lmtp_refuses_a_mail_once_for_each_recipient(acceptance: FakeAcceptance) -> None:
-    async with serving(acceptance, dialect=Dialect.LMTP, mail_size=5) as port, call(port) as c:
+    async with serving(acceptance, dialect=Dialect.LMTP, mail_size=15) as port, call(port) as c:
         await c("LHLO c", "MAIL FROM:<a@y>", "RCPT TO:<b@x>", "RCPT TO:<c@x>", "DATA", BODY, "NOOP")
         await c.expect("220", "250-", "250", "250", "250", "354", "552 5.3.4", "552 5.3.4", "250 2.0.0 ok")

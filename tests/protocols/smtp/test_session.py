@@ -49,6 +49,11 @@ def test_the_answers_do_not_depend_on_how_the_octets_come(road: str, speech: lis
     assert (cut.said, cut.taken, cut.closed) == (at_once.said, at_once.taken, at_once.closed)
 
 
+def test_nor_does_the_answer_to_a_mail_that_is_bad_and_far_too_large() -> None:
+    pieces = [ROADS["bad data"], b"x" * 2100]
+    assert play(pieces).said == play([b"".join(pieces)]).said
+
+
 @pytest.mark.parametrize("state", State)
 def test_the_table_has_a_way_to_go_on_from_every_state(state: State) -> None:
     commands = {command for at, command in Session.NEXT if at is state}

@@ -49,6 +49,8 @@ NEEDS_UTF8: Final = Answer(553, "5.6.7", "this address needs SMTPUTF8")
 
 TOO_MANY_RECIPIENTS: Final = Answer(452, "4.5.3", "too many recipients")
 TOO_MANY_ERRORS: Final = Answer(421, "4.7.0", "too many errors")
+TOO_MUCH_TALK: Final = Answer(421, "4.7.0", "too many commands and no mail")
+ENDLESS: Final = Answer(421, "4.7.0", "mail far too large")
 TOO_MANY_CONNECTIONS: Final = Answer(421, "4.7.0", "too many connections, try later")
 TOO_SLOW: Final = Answer(421, "4.4.2", "too slow")
 CLOSING: Final = Answer(421, "4.3.2", "going down, try later")

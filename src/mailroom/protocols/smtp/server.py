@@ -10,8 +10,9 @@ from __future__ import annotations
 import asyncio
 import errno
 import ssl
+import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, cast
 
 from mailroom.core import log
@@ -27,6 +28,7 @@ from mailroom.protocols.smtp.session import Dialect, Question, Session, Terms
 _AHEAD_MOST: Final = 64 * 1024  # octets that a client may send ahead while we look for an answer
 _OCTETS_A_SECOND: Final = 1000  # the slowest that content may come, on average
 _HANDSHAKE_MOST: Final = 30.0  # seconds
+_TURN: Final = 0.002  # seconds after which other connections have their turn
 
 _log = log.get("smtp")
 
@@ -53,28 +55,34 @@ class Smtp:
 
 def smtp(house: House) -> Smtp:
     """SMTP as the settings want it."""
-    return _open(house, Dialect.SMTP)
+    return _open(house, _terms(house))
 
 
 def lmtp(house: House) -> Smtp:
-    """LMTP as the settings want it."""
-    return _open(house, Dialect.LMTP)
+    """LMTP as the settings want it. Its client is a mail server that we trust: a recipient who is not here is no
+    offence of its, so it is neither slowed down nor sent away.
+    """
+    endless = sys.maxsize
+    terms = replace(_terms(house), dialect=Dialect.LMTP, errors_free=endless, errors_most=endless, chatter_most=endless)
+    return _open(house, terms)
 
 
-def _open(house: House, dialect: Dialect) -> Smtp:
+def _terms(house: House) -> Terms:
     limits = house.settings.limits
-    terms = Terms(
+    return Terms(
         hostname=house.settings.hostname,
         mail_size=limits.mail_size,
         recipients=limits.recipients,
-        dialect=dialect,
         offers_tls=house.tls is not None,
     )
+
+
+def _open(house: House, terms: Terms) -> Smtp:
     return Smtp(
         acceptance=house.acceptance,
         terms=terms,
         tls=house.tls,
-        idle=limits.idle,
+        idle=house.settings.limits.idle,
         clock=house.clock,
         new_id=house.new_id,
     )
@@ -174,6 +182,7 @@ class SmtpConversation(Conversation):
             self._rest()
         else:
             self._task = asyncio.get_running_loop().create_task(self._answer(question))
+            self._pace()
 
     async def _answer(self, question: Question | session.Wait | None) -> None:
         """Answers this question, and those that follow without a word from the client."""
@@ -190,7 +199,7 @@ class SmtpConversation(Conversation):
             self._rest()
 
     def _pump(self) -> Question | session.Wait | None:
-        """Do what the session says until it asks something or waits for the client."""
+        """Do what the session says until it asks something, waits for the client, or has had its turn."""
         try:
             return self._act()
         except Exception as fault:  # noqa: BLE001 -- as above
@@ -198,13 +207,14 @@ class SmtpConversation(Conversation):
             return self._act()
 
     def _act(self) -> Question | session.Wait | None:
+        now = asyncio.get_running_loop().time
+        until = now() + _TURN
         while not self._choked and not self._closing and (action := self._session.next()) is not None:
             match action:
                 case session.Say(wire):
                     self._out.append(wire)
                 case session.Keep(octets):
                     self._keep(octets)
-                    continue  # content is paced by its rate
                 case session.Begin(hop):
                     self._begin(hop)
                 case session.Drop(answer):
@@ -217,7 +227,9 @@ class SmtpConversation(Conversation):
                 case _:
                     self._stirred = True
                     return action
-            self._stirred = True
+            self._stirred |= not isinstance(action, session.Keep)  # content is paced by its rate
+            if now() > until:
+                return session.Wait(0)
         return None
 
     def _break(self, fault: Exception) -> None:
@@ -264,7 +276,7 @@ class SmtpConversation(Conversation):
     def _begin(self, hop: trace.Hop) -> None:
         self._trace_id = self._service.new_id()
         self._hop = hop
-        self._spool = Spool(self._service.acceptance.folder)
+        self._spool = self._service.acceptance.spool()
         self._keep(
             trace.fields(
                 hop,

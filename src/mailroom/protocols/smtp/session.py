@@ -45,7 +45,7 @@ class State(enum.Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Terms:
-    """What this server offers, and how much it bears. Errors are forgiven when a mail is accepted."""
+    """What this server offers, and how much it bears. Errors and chatter are forgiven when a mail is accepted."""
 
     hostname: str
     mail_size: int
@@ -56,6 +56,7 @@ class Terms:
     errors_most: int = 20  # and before we hang up
     penalty: float = 1.0  # seconds that each further error adds
     penalty_most: float = 10.0
+    chatter_most: int = 100  # commands that bring no mail nearer before we hang up
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +135,8 @@ _NOBODY: Final = grammar.Hello("", "")
 
 _BETWEEN_MAILS: Final = (State.FRESH, State.GREETED)
 _IN_CONTENT: Final = (State.RECIPIENTS, State.CHUNKS)
+_CHATTER: Final = (grammar.Hello, grammar.MailFrom, grammar.Reset, grammar.NoOp, grammar.Verify, grammar.Help)
+_PIECE: Final = 16 * 1024  # octets of content in one action, so that none of them takes long
 
 _Do = Callable[["Session", Any], None]  # Any: the command whose type stands in the key beside it
 _Table = dict[tuple[State, type[grammar.Command]], _Do]
@@ -162,6 +165,7 @@ class Session:
         self._size = 0
         self._fault: Answer | None = None  # why this mail will not be taken
         self._errors = 0
+        self._chatter = 0
         self._asked: Question | None = None
         self._closed = False
         self._leaving = False
@@ -187,7 +191,7 @@ class Session:
         """The mail is durable."""
         self._settle(Accept)
         self._say(_accepted(trace_id))
-        self._errors = 0
+        self._forgive()
         self._end_mail()
 
     def accepted_each(self, answers: Mapping[Destination, Refusal | None], trace_id: str) -> None:
@@ -196,7 +200,7 @@ class Session:
         for one in self._destinations:  # RFC 2033 §4.2: one reply each, in the order of RCPT
             refusal = answers[one]
             self._say(_accepted(trace_id) if refusal is None else replies.for_refusal(refusal))
-        self._errors = 0
+        self._forgive()
         self._end_mail()
 
     def refused(self, refusal: Refusal) -> None:
@@ -255,13 +259,11 @@ class Session:
     def _read(self) -> bool:
         return self._read_command() if self._content is None else self._read_content(self._content)
 
-    def _take(self, end: int) -> bytes:
-        octets = self._buffer[self._at : end]
+    def _pass(self, end: int) -> None:
         if end == len(self._buffer):
             self._buffer, self._at = b"", 0
         else:
             self._at = end
-        return octets
 
     def _read_command(self) -> bool:
         end = self._buffer.find(b"\n", self._at)
@@ -271,7 +273,8 @@ class Session:
                 # The CR may be one half of the line's end.
                 self._at = len(self._buffer) - 1
             return False
-        line = self._take(end + 1)
+        line = self._buffer[self._at : end + 1]
+        self._pass(end + 1)
         if self._overlong or len(line) > LINE_MOST:
             self._overlong = False
             self._refuse(replies.LINE_TOO_LONG)
@@ -289,8 +292,12 @@ class Session:
             if bad.lost and not self._closed:
                 self._close()
             return
+        self._chatter += isinstance(command, _CHATTER)
         do = self.NEXT.get((self._state, type(command)))
-        if do is None:
+        if self._chatter > self._terms.chatter_most:
+            self._say(replies.TOO_MUCH_TALK)
+            self._close()
+        elif do is None:
             self._refuse(replies.OUT_OF_ORDER)
         else:
             do(self, command)
@@ -298,7 +305,10 @@ class Session:
     def _read_content(self, content: Dotted | Counted) -> bool:
         if self._at == len(self._buffer) and not content.ended:
             return False
-        octets = content.feed(self._take(len(self._buffer)))
+        end = min(self._at + _PIECE, len(self._buffer))
+        octets = content.feed(self._buffer[self._at : end])
+        self._pass(end - len(content.rest))
+        content.rest = b""
         self._size += len(octets)
         if self._fault is None:
             if self._size > self._terms.mail_size:
@@ -307,9 +317,11 @@ class Session:
                 self._fail(replies.BARE_LINE_END)
             elif octets:
                 self._actions.append(Keep(octets))
-        if content.ended:
-            self._buffer, self._at = content.rest, 0
-            content.rest = b""
+        if self._size > 2 * self._terms.mail_size:  # it may never come to its end
+            self._say(replies.TOO_LARGE)
+            self._say(replies.ENDLESS)
+            self._close()
+        elif content.ended:
             self._content = None
             self._finish_content()
         return True
@@ -361,6 +373,7 @@ class Session:
         elif not self._mail.utf8 and not command.address.isascii():
             self._refuse(replies.NEEDS_UTF8)
         else:
+            self._chatter = max(0, self._chatter - 1)  # its MAIL was meant
             self._ask(Find(command.address, self._mail.size))
 
     def _data(self, _: grammar.Data) -> None:
@@ -486,6 +499,9 @@ class Session:
         if self._errors >= self._terms.errors_most:
             self._say(replies.TOO_MANY_ERRORS)
             self._close()
+
+    def _forgive(self) -> None:
+        self._errors = self._chatter = 0
 
     def _refuse_mail(self, answer: Answer) -> None:
         each = self._terms.dialect is Dialect.LMTP

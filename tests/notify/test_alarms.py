@@ -65,7 +65,10 @@ async def test_every_administrator_has_it_in_his_inbox_and_nobody_is_pushed(stor
     assert mail["Message-ID"].endswith("@mx.corp.example>")
     assert text.count("410 gone {x} 完") == len(LANGUAGES)
     for language in LANGUAGES:
-        assert translation(language).gettext("Sender {code} has been disabled").format(code="push") in mail["Subject"]
+        assert (
+            translation(language).gettext("New mail is no longer pushed ({code})").format(code="push")
+            in mail["Subject"]
+        )
 
 
 async def test_a_full_or_disabled_mailbox_keeps_it_from_nobody_else(store: Store) -> None:

@@ -53,7 +53,12 @@ def of_things_that_refusals_name() -> Iterator[str]:
         yield from re.findall(r'[( ]what="([a-z ]+)"', path.read_text(encoding="utf-8"))
 
 
-WORDS = sorted({*of_templates(), *of_refusals(), *of_things_that_refusals_name()})
+def of_alarms() -> Iterator[str]:
+    for _, _, said, _, _ in extract_from_dir(SOURCE / "notify", keywords={"N_": None}):
+        yield said[0] if isinstance(said, tuple) else said
+
+
+WORDS = sorted({*of_templates(), *of_refusals(), *of_things_that_refusals_name(), *of_alarms()})
 
 
 @pytest.mark.parametrize("language", [language for language in LANGUAGES if language != "en"])

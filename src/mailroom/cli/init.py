@@ -37,9 +37,16 @@ def init(
         )
         return records_of(name, app.settings)
 
-    records = verb.run(context, work)
+    place: verb.Place = context.obj
+    settings = place.settings()
+    records = verb.begin(settings, work)
     verb.rows(("type", "name", "value"), records, as_json=as_json)
     if not as_json:
+        if "." not in (settings.mx_hosts or (settings.hostname,))[0]:
+            typer.echo(
+                f"\nNo other server can find {settings.hostname}: first set hostname to this machine's full name."
+            )
+        typer.echo(f"\nThe first administrator signs in as {admin} at {settings.public_url}/")
         typer.echo(f"\nSet these DNS records, then: mailroom domain check {domain}\nStart the server: mailroom serve")
 
 

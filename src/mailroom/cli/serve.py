@@ -28,6 +28,7 @@ from mailroom.core import log
 from mailroom.core.errors import InvalidValue
 from mailroom.core.settings import Settings
 from mailroom.core.text import translation
+from mailroom.directory import domains
 from mailroom.protocols.listener import parse_where
 from mailroom.runtime import demo
 from mailroom.runtime.serve import Role, Running, running
@@ -73,19 +74,24 @@ async def _serve(settings: Settings, roles: tuple[Role, ...], *, sandbox: str) -
         box = Sandbox()
         if sandbox:
             host, port = parse_where(sandbox)
-            await box.start(host or "127.0.0.1", port)
+            try:
+                await box.start(host or "127.0.0.1", port)
+            except OSError as fault:
+                raise InvalidValue(name="sandbox", reason=f"{sandbox}: {fault.strerror}") from fault
             stack.push_async_callback(box.stop)
         server = await stack.enter_async_context(running(settings, roles=roles))
         if sandbox:
             await demo.furnish(server.app, push_url=box.webhook("push"))
             box.receivers.trust("push", demo.PUSH_SECRET)
-        typer.echo(_welcome(server, box) if sandbox else _ready(server))
+        typer.echo(_welcome(server, box) if sandbox else await _ready(server))
         sys.stdout.flush()
         gc.freeze()  # what start-up made is here to stay: the collector need not look at it again
         await told.wait()
 
 
-def _ready(server: Running) -> str:
+async def _ready(server: Running) -> str:
+    if not await server.app.store.read(domains.every):
+        return "Mailroom is ready, but there is no organisation yet: run mailroom init."
     listening = ", ".join(f"{name} {port}" for name, port in server.ports.items())
     return f"Mailroom is ready ({listening})."
 

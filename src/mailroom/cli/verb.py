@@ -22,7 +22,7 @@ from rich.text import Text
 from mailroom.core import settings as settings_
 from mailroom.core.errors import InvalidValue, Refusal
 from mailroom.core.secrets import Secret
-from mailroom.core.settings import Settings
+from mailroom.core.settings import DATABASE, Settings
 from mailroom.core.text import translation
 from mailroom.runtime.app import App, open_app
 from mailroom.storage.ports import Tx
@@ -32,6 +32,7 @@ T = TypeVar("T")
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 PasswordStdin = Annotated[bool, typer.Option("--password-stdin", help="Read the password from standard input.")]
 
+_WIDE = 2000  # columns
 # Ids and sizes are 64 bits wide in the store.
 LARGEST = (1 << 63) - 1
 
@@ -50,11 +51,21 @@ class Place:
 
 
 def run(context: typer.Context, work: Callable[[App], Coroutine[Any, Any, T]]) -> T:
-    """Do something with the app that the settings name, whether or not a server runs on it."""
+    """Do something with the app that the settings name, whether or not a server runs on it. Raises `InvalidValue` where
+    there is no store yet: a mistyped folder must not look like an empty organisation.
+    """
+    place: Place = context.obj
+    settings = place.settings()
+    if not settings.database and not (settings.data / DATABASE).exists():
+        raise InvalidValue(name="data", reason=f"there is no store in {settings.data}; make one with: mailroom init")
+    return begin(settings, work)
+
+
+def begin(settings: Settings, work: Callable[[App], Coroutine[Any, Any, T]]) -> T:
+    """The same, where a store may be made."""
 
     async def opened() -> T:
-        place: Place = context.obj
-        async with open_app(place.settings()) as app:
+        async with open_app(settings) as app:
             return await work(app)
 
     return asyncio.run(opened())
@@ -89,7 +100,8 @@ def rows(columns: Sequence[str], values: Sequence[Mapping[str, Any]], *, as_json
     table = Table(*columns, box=None, pad_edge=False, header_style="bold")
     for row in values:
         table.add_row(*(Text(_cell(row[column])) for column in columns))  # what strangers wrote is no markup
-    Console().print(table)
+    # Into a pipe or a file whole, not cut to the width of a terminal that is not there.
+    Console(width=None if sys.stdout.isatty() else _WIDE).print(table)
 
 
 def one(value: Mapping[str, Any], *, as_json: bool) -> None:

@@ -28,6 +28,7 @@ def _key(default: Any, what: str) -> Any:
     return field(default=default, metadata={"what": what})
 
 
+DATABASE = "mailroom.db"
 _DATA = Path("var")
 _PROXIES = (
     "networks of proxies in front: mail connections from them begin with a PROXY header (v1 or v2), "
@@ -108,7 +109,7 @@ class Settings:
     @property
     def database_url(self) -> str:
         """Where rows lie: the setting, or a file in the data folder."""
-        return self.database or f"sqlite:///{self.data / 'mailroom.db'}"
+        return self.database or f"sqlite:///{self.data / DATABASE}"
 
     @property
     def blobs_url(self) -> str:

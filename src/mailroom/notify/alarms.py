@@ -30,10 +30,11 @@ def N_(text: str) -> str:  # noqa: N802 # gettext's own name for it
     return text
 
 
-_SUBJECT = N_("Sender {code} has been disabled")
+_SUBJECT = N_("New mail is no longer pushed ({code})")
 _TEXT = N_(
     "The sender {code} has been disabled, because its other end does not take messages any more:\n\n    {reason}\n\n"
-    "Its queue is kept. Set the sender's address again when the other end works, and the queue goes on."
+    "Its queue is kept. When the other end works again, set its address, and the queue goes on:\n\n"
+    "    mailroom notify settings set push_url URL"
 )
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from mailroom.core import ids
 from mailroom.core.ids import FolderId, MailboxId, OrganisationId
 from mailroom.delivery.accept import Acceptance, Envelope
+from mailroom.delivery.letters import Letters
 from mailroom.delivery.spool import Spool
 from mailroom.directory import addresses, domains, members
 from mailroom.directory.model import DomainState, Member, Role
@@ -128,13 +129,13 @@ def acceptance(store: Store, folder: Path, *, new_id: Callable[[], str] = ids.ne
     spools = folder / "spools"
     spools.mkdir(exist_ok=True)
     bodies = Bodies(store, open_blobs(f"file://{folder}/blobs"))
-    return Acceptance(store, bodies, spools, "mx.corp.example", new_id, reserve)
+    return Acceptance(store, Letters(bodies, spools, "mx.corp.example", new_id, reserve))
 
 
 async def delivered(acceptance: Acceptance, octets: bytes, *to: str, sender: str = "bounce@out.example") -> None:
     """A mail accepted for all addresses, as by SMTP."""
     destinations = [await acceptance.find(address, size=len(octets)) for address in to]
-    with Spool(acceptance.folder) as spool:
+    with Spool(acceptance.letters.folder) as spool:
         spool.write(octets)
         await acceptance.accept(Envelope(sender, tuple(destinations)), spool)
 
@@ -142,7 +143,7 @@ async def delivered(acceptance: Acceptance, octets: bytes, *to: str, sender: str
 async def delivered_each(acceptance: Acceptance, octets: bytes, *to: str) -> dict[str, str]:
     """A mail accepted for those addresses that take it, as by LMTP; the code of each one's refusal, or ""."""
     destinations = [await acceptance.find(address, size=0) for address in to]
-    with Spool(acceptance.folder) as spool:
+    with Spool(acceptance.letters.folder) as spool:
         spool.write(octets)
         answers = await acceptance.accept_each(Envelope("bounce@out.example", tuple(destinations)), spool)
     return {one.address: refusal.code if refusal else "" for one, refusal in answers.items()}

@@ -145,12 +145,12 @@ async def test_a_mail_reads_back_octet_by_octet(store: Store, acceptance: Accept
     octets = make.mail(size=size)
     await make.delivered(acceptance, octets, "amy@corp.example")
     [content] = await inbox(store, amy)
-    assert await make.octets_of(acceptance.bodies, content.id) == octets
+    assert await make.octets_of(acceptance.letters.bodies, content.id) == octets
     assert (content.size, content.message_id, content.subject) == (len(octets), "<1@out.example>", "Hello")
-    assert isinstance(acceptance.bodies.blobs, Files)
-    kept = [each for each in acceptance.bodies.blobs.folder.rglob("*") if each.is_file()]
+    assert isinstance(acceptance.letters.bodies.blobs, Files)
+    kept = [each for each in acceptance.letters.bodies.blobs.folder.rglob("*") if each.is_file()]
     assert len(kept) == (1 if len(octets) > SMALL else 0)
-    assert list(acceptance.folder.iterdir()) == []
+    assert list(acceptance.letters.folder.iterdir()) == []
 
 
 async def test_two_mailboxes_share_one_content_and_each_has_its_fact(store: Store, acceptance: Acceptance) -> None:
@@ -187,9 +187,9 @@ async def test_a_mail_without_a_message_id_is_given_one(
     [content] = await inbox(store, amy)
     assert content.message_id == f"<{ID}@mx.corp.example>"
     expected = f"Message-ID: <{ID}@mx.corp.example>\r\n".encode() + octets
-    assert await make.octets_of(acceptance.bodies, content.id) == expected
+    assert await make.octets_of(acceptance.letters.bodies, content.id) == expected
     assert content.size == len(expected)
-    assert list(acceptance.folder.iterdir()) == []
+    assert list(acceptance.letters.folder.iterdir()) == []
 
 
 @pytest.mark.parametrize(("hops", "loops"), [(100, False), (101, True)])
@@ -213,7 +213,7 @@ async def test_the_last_mail_may_pass_the_quota_and_then_the_mailbox_is_full(
     made = (await make.organisation(store)).mailboxes
     await store.write(lambda tx: quota.change(tx, made["bob"], size - 1))
     destinations = tuple([await acceptance.find(f"{name}@corp.example", size=0) for name in ("amy", "bob")])
-    with Spool(acceptance.folder) as spool:
+    with Spool(acceptance.letters.folder) as spool:
         spool.write(make.mail(size=size))
         await acceptance.accept(Envelope("", destinations), spool)
     assert [len(await inbox(store, made[name])) for name in ("amy", "bob")] == [1, 1]
@@ -229,14 +229,14 @@ async def test_all_or_nothing_when_one_of_two_has_no_room(store: Store, acceptan
     octets = make.mail(size=size)
     destinations = tuple([await acceptance.find(f"{name}@corp.example", size=0) for name in ("amy", "bob")])
     await store.write(lambda tx: quota.change(tx, made["bob"], 1))  # after it was asked
-    with Spool(acceptance.folder) as spool:
+    with Spool(acceptance.letters.folder) as spool:
         spool.write(octets)
         with pytest.raises(OverQuota):
             await acceptance.accept(Envelope("", destinations), spool)
     assert await inbox(store, made["amy"]) == []
     assert (await inbox(store, made["bob"]), await facts(store)) == (before, [])
     assert (await store.read(lambda tx: read.mailbox(tx, made["amy"]))).used == 0
-    assert list(acceptance.folder.iterdir()) == []
+    assert list(acceptance.letters.folder.iterdir()) == []
 
 
 @pytest.mark.parametrize("size", [1000, 100_000])
@@ -247,7 +247,7 @@ async def test_each_by_itself_when_one_of_two_has_no_room(store: Store, acceptan
     to = ("amy@corp.example", "bob@corp.example", "bob+x@corp.example", "carol@corp.example")
     destinations = tuple([await acceptance.find(address, size=0) for address in to])
     await store.write(lambda tx: quota.change(tx, made["bob"], 1))  # after it was asked
-    with Spool(acceptance.folder) as spool:
+    with Spool(acceptance.letters.folder) as spool:
         spool.write(octets)
         answers = await acceptance.accept_each(Envelope("", destinations), spool)
     said = {one.address: refusal.code if refusal else "" for one, refusal in answers.items()}
@@ -255,7 +255,7 @@ async def test_each_by_itself_when_one_of_two_has_no_room(store: Store, acceptan
     found = [len(await inbox(store, made[name])) for name in ("amy", "bob", "carol")]
     assert (found, len(await facts(store))) == ([1, 1, 1], 3)
     [content] = await inbox(store, made["carol"])
-    assert await make.octets_of(acceptance.bodies, content.id) == octets
+    assert await make.octets_of(acceptance.letters.bodies, content.id) == octets
 
 
 async def test_a_loop_is_everyones_answer(store: Store, acceptance: Acceptance) -> None:
@@ -267,13 +267,13 @@ async def test_a_loop_is_everyones_answer(store: Store, acceptance: Acceptance) 
 
 async def test_a_body_store_that_is_away_means_later_and_leaves_nothing(store: Store, acceptance: Acceptance) -> None:
     amy = (await make.organisation(store)).mailboxes["amy"]
-    assert isinstance(acceptance.bodies.blobs, Files)
-    blobs = acceptance.bodies.blobs.folder
+    assert isinstance(acceptance.letters.bodies.blobs, Files)
+    blobs = acceptance.letters.bodies.blobs.folder
     shutil.rmtree(blobs)
     blobs.write_text("no folder any more")
     with pytest.raises(Unavailable):
         await make.delivered(acceptance, make.mail(size=100_000), "amy@corp.example")
-    assert (await inbox(store, amy), await facts(store), list(acceptance.folder.iterdir())) == ([], [], [])
+    assert (await inbox(store, amy), await facts(store), list(acceptance.letters.folder.iterdir())) == ([], [], [])
     await make.delivered(acceptance, make.mail(), "amy@corp.example")  # small ones need it not
     blobs.unlink()
     await make.delivered(acceptance, make.mail(size=100_000), "amy@corp.example")
@@ -284,7 +284,7 @@ async def test_a_mailbox_that_was_disabled_meanwhile_takes_nothing(store: Store,
     amy = (await make.organisation(store)).mailboxes["amy"]
     destination = await acceptance.find("amy@corp.example", size=0)
     await store.write(lambda tx: quota.change_status(tx, amy, MailboxStatus.DISABLED))
-    with Spool(acceptance.folder) as spool:
+    with Spool(acceptance.letters.folder) as spool:
         spool.write(make.mail())
         with pytest.raises(MailboxDisabled):
             await acceptance.accept(Envelope("", (destination,)), spool)

@@ -103,6 +103,7 @@ def taken_by(tx: Tx, address: str) -> str:
     """Who holds an address, in the words of the refusal; "" when it is free."""
     lease = addresses.resolve(tx, parse("amy@corp.example"))
     assert lease is not None
+    assert lease.mailbox_id is not None
     try:
         addresses.take(tx, parse_new(address), lease.mailbox_id, AddressRole.ALIAS)
     except AddressTaken as refused:

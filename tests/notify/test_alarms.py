@@ -57,7 +57,7 @@ async def test_every_administrator_has_it_in_his_inbox_and_nobody_is_pushed(stor
     assert await store.read(outbox.backlog) == (0, 0)  # no mail has arrived
     amy = MailboxId(1)
     changes = await store.read(lambda tx: read.changes(tx, make.folder(tx, amy).id, since=Modseq(0)))
-    bodies = make.acceptance(store, tmp_path).bodies
+    bodies = make.acceptance(store, tmp_path).letters.bodies
     octets = await make.octets_of(bodies, changes.changed[0].content_id)
     mail = email.message_from_bytes(octets, policy=email.policy.default)
     text = mail.get_content()
@@ -77,6 +77,7 @@ async def test_a_full_or_disabled_mailbox_keeps_it_from_nobody_else(store: Store
     def block(tx: Tx) -> None:
         lease = addresses.resolve(tx, addresses.parse("full@corp.example"))
         assert lease is not None
+        assert lease.mailbox_id is not None
         quota.change(tx, lease.mailbox_id, 10)
         quota.change_status(tx, MailboxId(1), MailboxStatus.DISABLED)
 

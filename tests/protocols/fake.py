@@ -15,9 +15,10 @@ from typing import Any
 
 from mailroom.core.errors import NotFound, Refusal, RelayDenied
 from mailroom.core.ids import MailboxId
-from mailroom.core.settings import Limits, Network
+from mailroom.core.settings import Limits, Network, Settings
 from mailroom.delivery.accept import Destination, Envelope
 from mailroom.delivery.spool import Spool
+from mailroom.protocols.contract import House
 from mailroom.protocols.listener import Listener
 from mailroom.protocols.smtp.server import Smtp
 from mailroom.protocols.smtp.session import Terms
@@ -138,3 +139,19 @@ async def until(holds: Callable[[], bool]) -> None:
     async with asyncio.timeout(10):
         while not holds():  # noqa: ASYNC110 -- what it waits for may be a file or a counter, which tell nobody
             await asyncio.sleep(0.005)
+
+
+def house_of(acceptance: FakeAcceptance) -> House:
+    """What a protocol is given that needs nothing but the inbound verb."""
+    absent: Any = None
+    return House(
+        settings=Settings(),
+        store=absent,
+        bodies=absent,
+        letters=absent,
+        logins=absent,
+        acceptance=acceptance,
+        tls=None,
+        clock=lambda: NOW,
+        new_id=lambda: "id",
+    )

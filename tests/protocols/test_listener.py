@@ -14,11 +14,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from mailroom.core.errors import InvalidValue
-from mailroom.core.settings import Limits, Settings
+from mailroom.core.settings import Limits
 from mailroom.protocols import catalogue, proxy
-from mailroom.protocols.contract import House
 from mailroom.protocols.listener import Listener, parse_where
-from tests.protocols.fake import NOW, FakeAcceptance, service_for, serving, until
+from tests.protocols.fake import FakeAcceptance, house_of, service_for, serving, until
 from tests.talk import call
 
 LOOPBACK = [ip_network("127.0.0.1/32")]
@@ -193,7 +192,7 @@ def test_a_proxy_may_not_know() -> None:
 
 
 async def test_the_catalogue_opens_what_it_finds(acceptance: FakeAcceptance) -> None:
-    house = House(settings=Settings(), acceptance=acceptance, tls=None, clock=lambda: NOW, new_id=lambda: "id")
+    house = house_of(acceptance)
     services = {one.name: one for one in catalogue.manifests()}
     assert {"smtp", "lmtp"} <= services.keys()
     for name, greeting in [("smtp", "220 * ESMTP"), ("lmtp", "220 * LMTP")]:

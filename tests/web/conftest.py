@@ -89,7 +89,7 @@ async def office(sqlite_url: str, watch: Watch, tmp_path: Path) -> AsyncIterator
     acceptance = make.acceptance(store, tmp_path)
     web = Web(
         store=store,
-        bodies=acceptance.bodies,
+        bodies=acceptance.letters.bodies,
         passwords=passwords,
         clock=watch,
         new_id=ids.new,

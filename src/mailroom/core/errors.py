@@ -178,6 +178,46 @@ class EgressRefused(Refusal):
     sentence = "{host} is in a private network that egress.allow does not name."
 
 
+class SenderNotAllowed(Refusal):
+    """The member may not send as this address."""
+
+    kind = Kind.FORBIDDEN
+    code = "sender_not_allowed"
+    sentence = "You may not send as {address}."
+
+
+class SendingLimit(Refusal):
+    """The member has written to as many recipients as he may for now."""
+
+    kind = Kind.LIMIT
+    code = "sending_limit"
+    sentence = "You have reached the limit of {limit} recipients in {period}."
+
+
+class LoginBlocked(Refusal):
+    """The administrator does not allow this way of signing in."""
+
+    kind = Kind.FORBIDDEN
+    code = "login_blocked"
+    sentence = "Signing in this way is not allowed."
+
+
+class PolicyRefused(Refusal):
+    """The mail fails a check that this server insists on; `reason` says which."""
+
+    kind = Kind.FORBIDDEN
+    code = "policy_refused"
+    sentence = "The mail is not accepted: {reason}."
+
+
+class ComeAgain(Refusal):
+    """The mail may come again a little later (RFC 6647)."""
+
+    kind = Kind.UNAVAILABLE
+    code = "come_again"
+    sentence = "Please try again in {seconds} seconds."
+
+
 class RelayDenied(Refusal):
     """The domain is not ours, and we send on nothing for strangers."""
 

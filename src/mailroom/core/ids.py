@@ -20,6 +20,8 @@ FactId = NewType("FactId", int)
 MessageId = NewType("MessageId", int)
 RecipientId = NewType("RecipientId", int)
 SenderId = NewType("SenderId", int)
+GroupId = NewType("GroupId", int)
+ClientPasswordId = NewType("ClientPasswordId", int)
 
 NewId = Callable[[], str]
 

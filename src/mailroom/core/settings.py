@@ -34,7 +34,7 @@ _PROXIES = (
     "networks of proxies in front: mail connections from them begin with a PROXY header (v1 or v2), "
     "and their X-Forwarded-For is believed"
 )
-_LATER = "taken, but not in use yet"
+_LOOPBACK = (ip_network("127.0.0.0/8"), ip_network("::1/128"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,12 +44,13 @@ class Listen:
     smtp: str = _key("127.0.0.1:2525", "SMTP: mail from other servers")
     lmtp: str = _key("", "LMTP: mail from a mail server in front")
     http: str = _key("127.0.0.1:8025", "webmail")
-    submission: str = _key("", _LATER)
-    submissions: str = _key("", _LATER)
-    imap: str = _key("", _LATER)
-    imaps: str = _key("", _LATER)
-    pop3: str = _key("", _LATER)
-    pop3s: str = _key("", _LATER)
+    submission: str = _key("127.0.0.1:2587", "SMTP: mail from members' programs, with STARTTLS (RFC 6409)")
+    submissions: str = _key("127.0.0.1:2465", "the same in TLS from the first octet (RFC 8314)")
+    imap: str = _key("127.0.0.1:2143", "IMAP with STARTTLS")
+    imaps: str = _key("127.0.0.1:2993", "IMAP in TLS from the first octet")
+    pop3: str = _key("", "POP3 with STLS")
+    pop3s: str = _key("127.0.0.1:2995", "POP3 in TLS from the first octet")
+    managesieve: str = _key("", "ManageSieve, for filters, with STARTTLS (RFC 5804)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +59,18 @@ class Tls:
 
     certificate: str = _key("", "PEM file; empty: self-signed, made at the first start")
     key: str = _key("", "PEM file")
-    acme: str = _key("", _LATER)
+    acme: str = _key("", "directory URL of an ACME server that certifies the hostname by HTTP-01; empty: none")
+    acme_contact: str = _key("", "e-mail address that the ACME server may write to")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Oauth:
+    """Signing in by a token of another service (OAUTHBEARER, RFC 7628)."""
+
+    introspection: str = _key("", "URL that says whom a token stands for (RFC 7662); empty: no sign-in by token")
+    client_id: str = _key("", "our name there")
+    client_secret: str = _key("", "our password there; better given as MAILROOM_OAUTH__CLIENT_SECRET")
+    user: str = _key("username", "the answer's field that holds the userid or address")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +88,8 @@ class Limits:
 
     mail_size: int = _key(50 * 1024 * 1024, "octets of one mail")
     recipients: int = _key(1000, "of one mail")
+    sent_per_hour: int = _key(500, "recipients that one member may write to in an hour; 0: no limit")
+    sent_per_day: int = _key(2000, "likewise in a day")
     connections: int = _key(1000, "at once, for each mail protocol")
     connections_per_address: int = _key(50, "at once, for each mail protocol and address (IPv6: /64)")
     http_connections: int = _key(5000, "at once")
@@ -99,10 +113,15 @@ class Settings:
     mx_hosts: tuple[str, ...] = _key((), "what a domain's MX must name; empty: the hostname")
     public_url: str = _key("http://127.0.0.1:8025", "where people reach the webmail")
     resolver: str = _key("", "`host:port` of a DNS server; empty: the system's")
-    smarthost: str = _key("", _LATER)
+    smarthost: str = _key(
+        "", "`smtp://user:password@host:587`, `smtps://...`: all outgoing mail goes there; empty: to each domain's MX"
+    )
+    mx_port: int = _key(25, "where other mail servers listen")
+    trusted: tuple[Network, ...] = _key(_LOOPBACK, "networks whose mail is not judged: no SPF, DMARC, greylisting ...")
     proxies: tuple[Network, ...] = _key((), _PROXIES)
     listen: Listen = field(default_factory=Listen)
     tls: Tls = field(default_factory=Tls)
+    oauth: Oauth = field(default_factory=Oauth)
     egress: Egress = field(default_factory=Egress)
     limits: Limits = field(default_factory=Limits)
 
@@ -118,7 +137,7 @@ class Settings:
 
 
 # Lists that are of networks, not of names.
-_NETWORKS = {"egress.allow", "proxies"}
+_NETWORKS = {"egress.allow", "proxies", "trusted"}
 
 
 def load(path: Path | None, environment: Mapping[str, str] = os.environ) -> Settings:

@@ -7,7 +7,7 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass
 
-from mailroom.core.ids import DomainId, MailboxId, MemberId, OrganisationId
+from mailroom.core.ids import ClientPasswordId, DomainId, GroupId, MailboxId, MemberId, OrganisationId
 
 
 class DomainState(enum.StrEnum):
@@ -69,12 +69,32 @@ class Member:
     language: str  # "" = the browser's
 
 
+class Service(enum.StrEnum):
+    """What a mail program signs in to."""
+
+    IMAP = "imap"
+    POP3 = "pop3"
+    SMTP = "smtp"  # submission
+    SIEVE = "sieve"
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """Who has signed in with a mail program."""
+
+    mailbox_id: MailboxId  # the mailbox that the user name stands for
+    address: str  # its primary address
+    member: Member | None  # its owner; None: a public mailbox, by a client password of its own
+    client_password: ClientPasswordId | None = None  # None: by the member's own password, or by a token
+
+
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """An address and the mailbox that holds it at present."""
+    """An address and who holds it at present: a mailbox or a group, never both."""
 
     address: str
     domain_id: DomainId
     domain_state: DomainState
-    mailbox_id: MailboxId
+    mailbox_id: MailboxId | None
+    group_id: GroupId | None
     role: AddressRole

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import bindparam, delete, func, insert, select, update
 
-from mailroom.core.ids import DomainId, MailboxId, MemberId, OrganisationId
+from mailroom.core.ids import DomainId, GroupId, MailboxId, MemberId, OrganisationId
 from mailroom.directory.model import AddressRole, Domain, DomainState, Lease, Member, MemberStatus, Role
 from mailroom.storage import schema, sql
 from mailroom.storage.ports import Row, Tx
@@ -223,7 +223,14 @@ def end_sessions(tx: Tx, member_id: MemberId) -> None:
 # --- addresses
 
 _LEASE = (
-    select(_addresses.c.address, _addresses.c.domain_id, _domains.c.state, _addresses.c.mailbox_id, _addresses.c.role)
+    select(
+        _addresses.c.address,
+        _addresses.c.domain_id,
+        _domains.c.state,
+        _addresses.c.mailbox_id,
+        _addresses.c.group_id,
+        _addresses.c.role,
+    )
     .join(_domains, _domains.c.id == _addresses.c.domain_id)
     .where(_addresses.c.address == bindparam("address"))
 )
@@ -250,11 +257,20 @@ def lease(tx: Tx, address: str) -> Lease | None:
     row = tx.first(_LEASE, address=address)
     if row is None:
         return None
-    return Lease(row[0], DomainId(row[1]), DomainState(row[2]), MailboxId(row[3]), AddressRole(row[4]))
+    return Lease(
+        row[0],
+        DomainId(row[1]),
+        DomainState(row[2]),
+        None if row[3] is None else MailboxId(row[3]),
+        None if row[4] is None else GroupId(row[4]),
+        AddressRole(row[5]),
+    )
 
 
 def holder_kind(tx: Tx, holder: Lease) -> str:
-    """Where an address is taken, in the words of `address_taken`: alias, member or public."""
+    """Where an address is taken, in the words of `address_taken`: group, alias, member or public."""
+    if holder.group_id is not None:
+        return "group"
     if holder.role is AddressRole.ALIAS:
         return "alias"
     kind = sql.returned(tx.first(_HOLDER_KIND, mailbox_id=holder.mailbox_id))

@@ -11,7 +11,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from mailroom.core.ids import ContentId, FolderId, MailboxId, SenderId, Uid
+from mailroom.core.ids import ContentId, FolderId, MailboxId, MessageId, RecipientId, SenderId, Uid
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,9 +34,18 @@ class SenderDisabled:
     reason: str
 
 
-Fact = MailArrived | SenderDisabled
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecipientSettled:
+    """A recipient of a message has come to a state that nothing but a late receipt changes."""
 
-KINDS: dict[str, type[Fact]] = {kind.__name__: kind for kind in (MailArrived, SenderDisabled)}
+    recipient_id: RecipientId
+    message_id: MessageId
+    state: str
+
+
+Fact = MailArrived | SenderDisabled | RecipientSettled
+
+KINDS: dict[str, type[Fact]] = {kind.__name__: kind for kind in (MailArrived, SenderDisabled, RecipientSettled)}
 
 
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode

@@ -41,7 +41,7 @@ def open_folder(tx: Tx, actor: Member, folder_id: FolderId) -> Folder:
 def by_address(tx: Tx, address: Address) -> Mailbox:
     """The mailbox that answers to an address, whoever asks: for administrators. Raises `NotFound`."""
     lease = addresses.resolve(tx, address)
-    mailbox = queries.mailbox(tx, lease.mailbox_id) if lease else None
+    mailbox = queries.mailbox(tx, lease.mailbox_id) if lease and lease.mailbox_id else None
     if mailbox is None:
         raise NotFound(what="mailbox", name=str(address))
     return mailbox

@@ -18,7 +18,11 @@ from mailroom.core.errors import Refusal
 from mailroom.core.ids import NewId
 from mailroom.core.settings import Settings
 from mailroom.delivery.accept import Destination, Envelope
+from mailroom.delivery.letters import Letters
 from mailroom.delivery.spool import Spool
+from mailroom.directory.logins import Logins
+from mailroom.mailboxes.contents import Bodies
+from mailroom.storage.ports import Store
 
 
 class Accepts(Protocol):
@@ -39,6 +43,10 @@ class House:
     """What every protocol is given to work with."""
 
     settings: Settings
+    store: Store
+    bodies: Bodies
+    letters: Letters
+    logins: Logins
     acceptance: Accepts
     tls: ssl.SSLContext | None
     clock: Clock
@@ -81,9 +89,13 @@ class Service(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """One service that a folder offers: `listen` is its key under the settings' `listen.`."""
+    """One service that a folder offers: `listen` is its key under the settings' `listen.`, `role` what a node must do
+    to offer it (`mailroom serve --only`), `tls` whether it is in TLS from the first octet.
+    """
 
     name: str
     listen: str
     what: str
     open: Callable[[House], Service]
+    role: str
+    tls: bool = False

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import socket
+import ssl
 from collections import Counter
 from collections.abc import Sequence
 from typing import Final, cast
@@ -21,6 +22,7 @@ from mailroom.protocols.contract import Conversation, Peer, Service
 
 _MAPPED = bytes(10) + b"\xff\xff"  # ::ffff:0:0/96
 _BACKLOG = 1024
+_HANDSHAKE_MOST = 30.0  # seconds
 _PROXY_PATIENCE = 5.0  # seconds in which a proxy must have told for whom it calls
 
 _log = log.get("listener")
@@ -36,15 +38,23 @@ def parse_where(where: str) -> tuple[str | None, int]:
 
 class Listener:
     """Listens for one service. `limits` bounds the connections in all and per address (per /64 in IPv6); `proxies` are
-    the networks whose connections must begin with a PROXY header, and are counted by the address that it tells.
+    the networks whose connections must begin with a PROXY header, and are counted by the address that it tells. With
+    `tls` every connection is in TLS from its first octet (after that header).
     """
 
     def __init__(
-        self, service: Service, *, limits: Limits, proxies: Sequence[Network] = (), sweep: float = 1.0
+        self,
+        service: Service,
+        *,
+        limits: Limits,
+        proxies: Sequence[Network] = (),
+        tls: ssl.SSLContext | None = None,
+        sweep: float = 1.0,
     ) -> None:
         self._service: Final = service
         self._limits: Final = limits
         self._proxies: Final = tuple(proxies)
+        self._tls: Final = tls
         self._interval: Final = sweep
         self._servers: list[asyncio.Server] = []
         self._sweeping: asyncio.TimerHandle | None = None
@@ -89,29 +99,46 @@ class Listener:
         """Whether connections from here begin with a PROXY header."""
         return bool(self._proxies) and any(ipaddress.ip_address(host) in network for network in self._proxies)
 
-    def admit(self, transport: asyncio.Transport, peer: Peer) -> Conversation | None:
-        """Begin a conversation with a client, or turn it away when there are too many."""
+    def admit(self, transport: asyncio.Transport, peer: Peer, octets: bytes = b"") -> None:
+        """Begin a conversation with a client who has sent these octets already, or turn him away when there are too
+        many.
+        """
         key = _counted_as(peer.host)
         if len(self._inside) >= self._limits.connections:
             self._turn_away(transport, peer, "too many connections")
-            return None
+            return
         if self._per_address[key] >= self._limits.connections_per_address:
             self._turn_away(transport, peer, "too many connections from this address")
-            return None
-        conversation = self._service.converse(peer, left=self._gone)
-        self._inside[conversation] = key
+            return
         self._per_address[key] += 1
         self._empty.clear()
+        if self._tls is None:
+            self._begin(transport, peer, key, octets)
+            return
+        handshake = _Handshake(transport, peer, self._tls, self)
+        self._inside[handshake] = key
+        handshake.begin(octets)
+
+    def _begin(self, transport: asyncio.Transport, peer: Peer, key: str | bytes, octets: bytes) -> None:
+        conversation = self._service.converse(peer, left=self.gone)
+        self._inside[conversation] = key
         transport.set_protocol(conversation)
         conversation.connection_made(transport)
-        return conversation
+        if octets:
+            conversation.data_received(octets)
+
+    def secured(self, handshake: Conversation, transport: asyncio.Transport, peer: Peer, octets: bytes) -> None:
+        """The client's TLS is up: his conversation takes the place of the handshake."""
+        self._begin(transport, peer, self._inside.pop(handshake), octets)
 
     def _turn_away(self, transport: asyncio.Transport, peer: Peer, reason: str) -> None:
         _log.info("connection refused", peer=peer.host, reason=reason)
-        transport.write(self._service.busy)
+        if self._tls is None:
+            transport.write(self._service.busy)
         transport.close()
 
-    def _gone(self, conversation: Conversation) -> None:
+    def gone(self, conversation: Conversation) -> None:
+        """The client has left."""
         key = self._inside.pop(conversation)
         self._per_address[key] -= 1
         if not self._per_address[key]:
@@ -166,13 +193,59 @@ class _Door(asyncio.Protocol):
         self._transport = None
         self.connection_lost(None)
         peer = Peer(told.host, told.port) if told.host else self._peer
-        conversation = self._listener.admit(transport, peer)
-        if conversation is not None and len(self._told) > told.length:
-            conversation.data_received(self._told[told.length :])
+        self._listener.admit(transport, peer, self._told[told.length :])
 
     def connection_lost(self, exc: Exception | None) -> None:
         if self._patience is not None:
             self._patience.cancel()
+
+
+class _Handshake(Conversation):
+    """A connection until it is in TLS. What comes with the end of the handshake waits for the conversation."""
+
+    def __init__(self, transport: asyncio.Transport, peer: Peer, tls: ssl.SSLContext, listener: Listener) -> None:
+        self._transport = transport
+        self._peer = peer
+        self._tls = tls
+        self._listener = listener
+        self._octets = b""
+
+    def begin(self, octets: bytes) -> None:
+        """Shake hands; `octets` are the beginning of the client's part."""
+        self._task = asyncio.get_running_loop().create_task(self._shake(octets))
+
+    async def _shake(self, octets: bytes) -> None:
+        loop = asyncio.get_running_loop()
+        try:
+            if octets:  # after `start_tls` has taken the transport over, and before it reads
+                loop.call_soon(loop.call_soon, self._feed, octets)
+            secure = await loop.start_tls(
+                self._transport, self, self._tls, server_side=True, ssl_handshake_timeout=_HANDSHAKE_MOST
+            )
+        except OSError as fault:
+            _log.info("no TLS", peer=self._peer.host, reason=str(fault))
+            self._transport.abort()
+            self._listener.gone(self)
+        else:
+            self._listener.secured(self, cast("asyncio.Transport", secure), self._peer, self._octets)
+
+    def _feed(self, octets: bytes) -> None:
+        taker = cast("asyncio.BufferedProtocol", self._transport.get_protocol())
+        while octets:
+            room = memoryview(taker.get_buffer(len(octets)))
+            share = octets[: len(room)]
+            room[: len(share)] = share
+            taker.buffer_updated(len(share))
+            octets = octets[len(share) :]
+
+    def data_received(self, data: bytes) -> None:
+        self._octets += data
+
+    def leave(self) -> None:
+        self._transport.abort()
+
+    def abort(self) -> None:
+        self._transport.abort()
 
 
 def _counted_as(host: str) -> str | bytes:

@@ -15,7 +15,9 @@ from mailroom.core import clock, ids
 from mailroom.core.errors import InvalidValue, NoSpace
 from mailroom.core.settings import Settings
 from mailroom.delivery.accept import Acceptance
+from mailroom.delivery.letters import Letters
 from mailroom.directory.credentials import Passwords
+from mailroom.directory.logins import Logins
 from mailroom.mailboxes.contents import Bodies
 from mailroom.messaging import senders as senders_
 from mailroom.messaging.dispatch import Dispatch
@@ -41,8 +43,10 @@ class App:
     store: Store
     bodies: Bodies
     passwords: Passwords
+    logins: Logins
     senders: Senders
     notify: NotifySettings
+    letters: Letters
     acceptance: Acceptance
     dispatch: Dispatch
     react: React
@@ -68,15 +72,19 @@ async def open_app(settings: Settings) -> AsyncIterator[App]:
     try:
         seal = _open_seal(settings.data / "secret.key", sealed=await store.read(senders_.count))
         senders = Senders(open_kinds(Tools(http)), seal)
+        passwords = Passwords()
         bodies = Bodies(store, blobs)
+        letters = Letters(bodies, spools, settings.hostname, ids.new, settings.limits.disk_reserve)
         yield App(
             settings=settings,
             store=store,
             bodies=bodies,
-            passwords=Passwords(),
+            passwords=passwords,
+            logins=Logins(store, passwords),
             senders=senders,
             notify=NotifySettings(senders),
-            acceptance=Acceptance(store, bodies, spools, settings.hostname, ids.new, settings.limits.disk_reserve),
+            letters=letters,
+            acceptance=Acceptance(store, letters),
             dispatch=Dispatch(store, senders, clock.now, ids.new, random.random),
             react=React(store, reactions.table(alarms=Alarms(settings.hostname)), ids.new),
             collect=Collect(store, bodies, spools, clock.now),

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from mailroom.events.facts import Fact, MailArrived, SenderDisabled
+from mailroom.events.facts import Fact, MailArrived, RecipientSettled, SenderDisabled
 from mailroom.notify import new_mail
 from mailroom.notify.alarms import Alarms
 from mailroom.storage.ports import Tx
@@ -34,4 +34,5 @@ def table(*, alarms: Alarms) -> Reactions:
     return {
         MailArrived: (Reaction("push", new_mail.push),),
         SenderDisabled: (Reaction("alarm", alarms.sender_disabled),),
+        RecipientSettled: (),
     }

@@ -31,12 +31,9 @@ class Role(enum.StrEnum):
     """What a node does; each may run on machines of its own."""
 
     SMTP = "smtp"
+    IMAP = "imap"  # and POP3, and ManageSieve
     WEB = "web"
     WORKER = "worker"
-
-
-# Protocols that have no role of their own.
-_ROLE_OF = {"lmtp": Role.SMTP}
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +76,10 @@ async def _listen(app: App, roles: Collection[Role], stack: contextlib.AsyncExit
     settings = app.settings
     house = House(
         settings=settings,
+        store=app.store,
+        bodies=app.bodies,
+        letters=app.letters,
+        logins=app.logins,
         acceptance=app.acceptance,
         tls=tls.server_context(settings),
         clock=clock.now,
@@ -87,8 +88,13 @@ async def _listen(app: App, roles: Collection[Role], stack: contextlib.AsyncExit
     ports: dict[str, int] = {}
     for manifest in catalogue.manifests():
         where: str = getattr(settings.listen, manifest.listen)
-        if where and (_ROLE_OF.get(manifest.name) or manifest.name) in roles:
-            listener = Listener(manifest.open(house), limits=settings.limits, proxies=settings.proxies)
+        if where and manifest.role in roles:
+            listener = Listener(
+                manifest.open(house),
+                limits=settings.limits,
+                proxies=settings.proxies,
+                tls=house.tls if manifest.tls else None,
+            )
             try:
                 await listener.start(where)
             except OSError as fault:

@@ -12,6 +12,7 @@ from typing import Any
 
 from sqlalchemy import (
     BigInteger,
+    CheckConstraint,
     Column,
     ForeignKey,
     Index,
@@ -97,6 +98,7 @@ members = Table(
     _text("status"),
     _text("role"),
     _text("password", ""),  # argon2 hash; "" lets nobody in
+    Column("scram", LargeBinary, nullable=True),  # the same password for SCRAM, sealed; none: PLAIN only
     _text("language", ""),
     _number("created_at"),
     UniqueConstraint("organisation_id", "userid"),
@@ -145,11 +147,95 @@ addresses = Table(
     metadata,
     Column("address", Text, primary_key=True),  # canonical: lower case, A-labels, no +tag
     _of("domain_id", "domains"),
-    _of("mailbox_id", "mailboxes"),
+    _maybe_of("mailbox_id", "mailboxes"),
+    _maybe_of("group_id", "groups"),
     _text("role"),  # primary | alias
     _number("created_at"),
+    CheckConstraint("(mailbox_id IS NULL) <> (group_id IS NULL)", name="addresses_one_holder"),
     Index("addresses_mailbox", "mailbox_id"),
+    Index("addresses_group", "group_id"),
     Index("addresses_domain", "domain_id"),
+)
+
+# A mailing group: a mail to its address goes to all of its members.
+groups = Table(
+    "groups",
+    metadata,
+    _id(),
+    _of("organisation_id", "organisations"),
+    _text("name"),
+    _text("allow"),  # who may send to it: anyone | organisation | members | custom
+    _number("created_at"),
+    UniqueConstraint("organisation_id", "name"),
+    sqlite_autoincrement=True,
+)
+
+group_members = Table(
+    "group_members",
+    metadata,
+    _of("group_id", "groups"),
+    _text("address"),  # canonical; of ours (mailbox, alias, group) or of anyone
+    PrimaryKeyConstraint("group_id", "address"),
+)
+
+# Who may send to a group whose `allow` is custom.
+group_senders = Table(
+    "group_senders",
+    metadata,
+    _of("group_id", "groups"),
+    _text("address"),
+    PrimaryKeyConstraint("group_id", "address"),
+)
+
+# Passwords for mail programs, each for one mailbox: made by us, shown once, revocable one by one.
+client_passwords = Table(
+    "client_passwords",
+    metadata,
+    _id(),
+    _of("mailbox_id", "mailboxes"),
+    _text("remark"),  # what it is for: "Office PC"
+    _text("services"),  # of imap, pop3, smtp, sieve; joined by spaces
+    _text("scram"),  # see directory.scram; the password itself is long and random
+    _number("created_at"),
+    _time("last_used_at"),
+    _text("last_used_from", ""),
+    Index("client_passwords_mailbox", "mailbox_id"),
+    sqlite_autoincrement=True,
+)
+
+# Tries to sign in that failed, by user name and by client address, for all nodes.
+brakes = Table(
+    "brakes",
+    metadata,
+    Column("key", Text, primary_key=True),  # name:<user name> | address:<network>
+    _number("tries"),
+    _number("last_at"),
+    _number("again_at"),
+    Index("brakes_last", "last_at"),
+)
+
+# What an administrator has decided for the whole installation; each name's default and meaning: directory.policies.
+policies = Table(
+    "policies",
+    metadata,
+    Column("name", Text, primary_key=True),
+    _text("value"),
+)
+
+# Keys that sign what a domain sends (RFC 6376).
+dkim_keys = Table(
+    "dkim_keys",
+    metadata,
+    _id(),
+    _of("domain_id", "domains"),
+    _text("selector"),
+    _text("algorithm"),  # rsa-sha256 | ed25519-sha256
+    Column("private_key", LargeBinary, nullable=False),  # PKCS8 PEM, sealed
+    _text("public_key"),  # the value of p=
+    _text("state"),  # new: to be published; active: signs; retired: published a while longer
+    _number("created_at"),
+    UniqueConstraint("domain_id", "selector"),
+    sqlite_autoincrement=True,
 )
 
 # Who uses a public mailbox.
@@ -160,6 +246,16 @@ access = Table(
     _of("member_id", "members"),
     PrimaryKeyConstraint("mailbox_id", "member_id"),
     Index("access_member", "member_id"),
+)
+
+# The names of folders that a mail program shows, by the mailbox that was logged in to (RFC 9051 §6.3.7). A name may
+# be there without its folder.
+subscriptions = Table(
+    "subscriptions",
+    metadata,
+    _of("mailbox_id", "mailboxes"),
+    _text("name"),
+    PrimaryKeyConstraint("mailbox_id", "name"),
 )
 
 folders = Table(
@@ -187,6 +283,15 @@ folders = Table(
     sqlite_autoincrement=True,
 )
 
+# The keywords that have been used in a folder, as they were first spelt.
+keywords = Table(
+    "keywords",
+    metadata,
+    _of("folder_id", "folders"),
+    _text("keyword"),
+    PrimaryKeyConstraint("folder_id", "keyword"),
+)
+
 # What a mail says: its octets never change, and every copy of the mail shares them.
 contents = Table(
     "contents",
@@ -210,7 +315,8 @@ contents = Table(
     sqlite_autoincrement=True,
 )
 
-# Small bodies lie beside their row (compressed) and share its commit; large ones are blobs.
+# Small bodies lie beside their row (compressed) and share its commit; large ones are blobs, and only their header block
+# lies here.
 bodies = Table(
     "bodies",
     metadata,
@@ -243,6 +349,7 @@ mails = Table(
     _number("size"),
     _number("internal_date"),
     _text("envelope_from", ""),
+    _maybe_of("sent_by", "members"),  # who sent it, in the Sent folder of a public mailbox
     PrimaryKeyConstraint("folder_id", "uid"),
     Index("mails_modseq", "folder_id", "modseq"),
     Index("mails_content", "content_id"),
@@ -324,6 +431,7 @@ recipients = Table(
     _of("sender_id", "senders"),
     Column("code", Text, unique=True, nullable=False),  # given to the provider as the idempotency key
     _text("address"),
+    _text("options", "{}"),  # JSON, for the sender kind
     _text("state"),  # see messaging.states
     _text("provider_id", ""),
     _text("reason", ""),
@@ -362,4 +470,133 @@ receipts = Table(
     _number("received_at"),
     Index("receipts_recipient", "recipient_id"),
     sqlite_autoincrement=True,
+)
+
+# Mails on their way out: what the message with the same id carries. The content counts it among its `refs` until all of
+# the message's recipients have ended.
+outgoing = Table(
+    "outgoing",
+    metadata,
+    Column("message_id", Number, ForeignKey("messages.id"), primary_key=True, autoincrement=False),
+    _of("content_id", "contents"),
+    _text("envelope_from"),
+    _text("ret", ""),  # RET and ENVID of RFC 3461
+    _text("envid", ""),
+    _maybe_of("sent_by", "members"),
+    _number("delay_told", 0),  # 1: the sender knows that it takes long
+    _number("created_at"),
+    Index("outgoing_created", "created_at"),
+    Index("outgoing_content", "content_id"),
+)
+
+# How much was sent, for the limits an hour and a day.
+sent_counts = Table(
+    "sent_counts",
+    metadata,
+    Column("key", Text, primary_key=True),  # <member or mailbox>:<hour>
+    _number("recipients"),
+    _number("hour"),
+    Index("sent_counts_hour", "hour"),
+)
+
+# Sieve scripts by name (RFC 5804); at most one of a mailbox is active.
+scripts = Table(
+    "scripts",
+    metadata,
+    _of("mailbox_id", "mailboxes"),
+    _text("name"),
+    _text("text"),
+    _number("active", 0),
+    _number("changed_at"),
+    PrimaryKeyConstraint("mailbox_id", "name"),
+    Index(
+        "scripts_active",
+        "mailbox_id",
+        unique=True,
+        sqlite_where=text("active = 1"),
+        postgresql_where=text("active = 1"),
+    ),
+)
+
+# A mailbox's forwarding and its automatic reply, each one switch and its words.
+mailbox_rules = Table(
+    "mailbox_rules",
+    metadata,
+    Column("mailbox_id", Number, ForeignKey("mailboxes.id"), primary_key=True, autoincrement=False),
+    _text("forward_to", ""),  # addresses joined by spaces; "": nowhere
+    _number("forward_keeps", 1),  # 1: a copy stays
+    _number("reply_on", 0),
+    _text("reply_subject", ""),
+    _text("reply_text", ""),
+    _time("reply_from"),
+    _time("reply_until"),
+)
+
+# To whom a mailbox has replied by itself, so that nobody is told twice in a week (RFC 3834 §2, RFC 5230 §4.2).
+replies_sent = Table(
+    "replies_sent",
+    metadata,
+    _of("mailbox_id", "mailboxes"),
+    _text("handle"),
+    _text("address"),
+    _number("sent_at"),
+    PrimaryKeyConstraint("mailbox_id", "handle", "address"),
+    Index("replies_sent_at", "sent_at"),
+)
+
+# Senders that were asked to come again (RFC 6647).
+greylist = Table(
+    "greylist",
+    metadata,
+    Column("key", Text, primary_key=True),  # digest of client network, sender and recipient
+    _number("first_at"),
+    _number("last_at"),
+    _number("passed", 0),
+    Index("greylist_last", "last_at"),
+)
+
+# MTA-STS policies of others, for as long as they asked us to remember them (RFC 8461).
+sts_policies = Table(
+    "sts_policies",
+    metadata,
+    Column("domain", Text, primary_key=True),
+    _text("policy_id"),
+    _text("policy"),  # JSON
+    _number("expires_at"),
+)
+
+# What others report of mail in our name (DMARC aggregate, RFC 7489 §7.2; TLS-RPT, RFC 8460).
+reports = Table(
+    "reports",
+    metadata,
+    _id(),
+    _text("kind"),  # dmarc | tls
+    _text("domain"),
+    _text("reporter"),
+    _text("report_id"),
+    _number("begins_at"),
+    _number("ends_at"),
+    _text("report"),  # JSON
+    _number("received_at"),
+    UniqueConstraint("kind", "reporter", "report_id"),
+    sqlite_autoincrement=True,
+)
+
+# Certificates from an ACME server and the account that gets them, by name; one node at a time renews (RFC 8555).
+certificates = Table(
+    "certificates",
+    metadata,
+    Column("name", Text, primary_key=True),
+    _text("chain"),  # PEM
+    Column("private_key", LargeBinary, nullable=False),  # PEM, sealed
+    _number("expires_at"),
+    _number("changed_at"),
+)
+
+acme_answers = Table(
+    "acme_answers",
+    metadata,
+    Column("token", Text, primary_key=True),
+    _text("answer"),
+    _number("created_at"),
 )

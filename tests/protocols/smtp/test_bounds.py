@@ -14,11 +14,11 @@ from pathlib import Path
 import pytest
 
 from mailroom.core.errors import Unavailable
-from mailroom.core.settings import Limits, Settings
-from mailroom.protocols.contract import House, Peer
+from mailroom.core.settings import Limits
+from mailroom.protocols.contract import Peer
 from mailroom.protocols.listener import Listener
 from mailroom.protocols.smtp.server import lmtp
-from tests.protocols.fake import NOW, FakeAcceptance, service_for, serving, until
+from tests.protocols.fake import FakeAcceptance, house_of, service_for, serving, until
 from tests.talk import call
 
 ENVELOPE = ["EHLO c", "MAIL FROM:<a@y>", "RCPT TO:<b@x>", "DATA"]
@@ -102,7 +102,7 @@ async def test_nobody_keeps_the_others_waiting(acceptance: FakeAcceptance) -> No
 
 
 async def test_a_mail_server_of_ours_is_trusted(acceptance: FakeAcceptance) -> None:
-    house = House(settings=Settings(), acceptance=acceptance, tls=None, clock=lambda: NOW, new_id=lambda: "id")
+    house = house_of(acceptance)
     listener = Listener(lmtp(house), limits=Limits())
     await listener.start("127.0.0.1:0")
     async with call(listener.port) as c:

@@ -8,6 +8,6 @@ from mailroom.protocols.contract import Manifest
 from mailroom.protocols.smtp.server import lmtp, smtp
 
 MANIFESTS = (
-    Manifest("smtp", "smtp", "SMTP: mail from other servers and from programs", smtp),
-    Manifest("lmtp", "lmtp", "LMTP: mail from a mail server in front, with a reply per recipient", lmtp),
+    Manifest("smtp", "smtp", "SMTP: mail from other servers and from programs", smtp, role="smtp"),
+    Manifest("lmtp", "lmtp", "LMTP: mail from a mail server in front, with a reply per recipient", lmtp, role="smtp"),
 )

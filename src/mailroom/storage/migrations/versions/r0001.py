@@ -15,6 +15,13 @@ _NUMBER = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
 def upgrade() -> None:
     op.create_table(
+        "acme_answers",
+        sa.Column("token", sa.Text(), nullable=False),
+        sa.Column("answer", sa.Text(), nullable=False),
+        sa.Column("created_at", _NUMBER, nullable=False),
+        sa.PrimaryKeyConstraint("token"),
+    )
+    op.create_table(
         "blobs",
         sa.Column("name", sa.Text(), nullable=False),
         sa.Column("refs", _NUMBER, server_default=sa.text("0"), nullable=False),
@@ -29,6 +36,24 @@ def upgrade() -> None:
         unique=False,
         sqlite_where=sa.text("refs = 0"),
         postgresql_where=sa.text("refs = 0"),
+    )
+    op.create_table(
+        "brakes",
+        sa.Column("key", sa.Text(), nullable=False),
+        sa.Column("tries", _NUMBER, nullable=False),
+        sa.Column("last_at", _NUMBER, nullable=False),
+        sa.Column("again_at", _NUMBER, nullable=False),
+        sa.PrimaryKeyConstraint("key"),
+    )
+    op.create_index("brakes_last", "brakes", ["last_at"], unique=False)
+    op.create_table(
+        "certificates",
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("chain", sa.Text(), nullable=False),
+        sa.Column("private_key", sa.LargeBinary(), nullable=False),
+        sa.Column("expires_at", _NUMBER, nullable=False),
+        sa.Column("changed_at", _NUMBER, nullable=False),
+        sa.PrimaryKeyConstraint("name"),
     )
     op.create_table(
         "contents",
@@ -66,6 +91,15 @@ def upgrade() -> None:
     )
     op.create_index("facts_due", "facts", ["next_at"], unique=False)
     op.create_table(
+        "greylist",
+        sa.Column("key", sa.Text(), nullable=False),
+        sa.Column("first_at", _NUMBER, nullable=False),
+        sa.Column("last_at", _NUMBER, nullable=False),
+        sa.Column("passed", _NUMBER, server_default=sa.text("0"), nullable=False),
+        sa.PrimaryKeyConstraint("key"),
+    )
+    op.create_index("greylist_last", "greylist", ["last_at"], unique=False)
+    op.create_table(
         "messages",
         sa.Column("id", _NUMBER, autoincrement=True, nullable=False),
         sa.Column("msgid", sa.Text(), nullable=False),
@@ -87,6 +121,27 @@ def upgrade() -> None:
         sqlite_autoincrement=True,
     )
     op.create_table(
+        "policies",
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("value", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("name"),
+    )
+    op.create_table(
+        "reports",
+        sa.Column("id", _NUMBER, autoincrement=True, nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("domain", sa.Text(), nullable=False),
+        sa.Column("reporter", sa.Text(), nullable=False),
+        sa.Column("report_id", sa.Text(), nullable=False),
+        sa.Column("begins_at", _NUMBER, nullable=False),
+        sa.Column("ends_at", _NUMBER, nullable=False),
+        sa.Column("report", sa.Text(), nullable=False),
+        sa.Column("received_at", _NUMBER, nullable=False),
+        sa.PrimaryKeyConstraint("id"),
+        sa.UniqueConstraint("kind", "reporter", "report_id"),
+        sqlite_autoincrement=True,
+    )
+    op.create_table(
         "senders",
         sa.Column("id", _NUMBER, autoincrement=True, nullable=False),
         sa.Column("code", sa.Text(), nullable=False),
@@ -103,6 +158,22 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id"),
         sa.UniqueConstraint("code"),
         sqlite_autoincrement=True,
+    )
+    op.create_table(
+        "sent_counts",
+        sa.Column("key", sa.Text(), nullable=False),
+        sa.Column("recipients", _NUMBER, nullable=False),
+        sa.Column("hour", _NUMBER, nullable=False),
+        sa.PrimaryKeyConstraint("key"),
+    )
+    op.create_index("sent_counts_hour", "sent_counts", ["hour"], unique=False)
+    op.create_table(
+        "sts_policies",
+        sa.Column("domain", sa.Text(), nullable=False),
+        sa.Column("policy_id", sa.Text(), nullable=False),
+        sa.Column("policy", sa.Text(), nullable=False),
+        sa.Column("expires_at", _NUMBER, nullable=False),
+        sa.PrimaryKeyConstraint("domain"),
     )
     op.create_table(
         "bodies",
@@ -138,6 +209,21 @@ def upgrade() -> None:
         postgresql_where=sa.text("state IN ('active', 'abnormal')"),
     )
     op.create_table(
+        "groups",
+        sa.Column("id", _NUMBER, autoincrement=True, nullable=False),
+        sa.Column("organisation_id", _NUMBER, nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("allow", sa.Text(), nullable=False),
+        sa.Column("created_at", _NUMBER, nullable=False),
+        sa.ForeignKeyConstraint(
+            ["organisation_id"],
+            ["organisations.id"],
+        ),
+        sa.PrimaryKeyConstraint("id"),
+        sa.UniqueConstraint("organisation_id", "name"),
+        sqlite_autoincrement=True,
+    )
+    op.create_table(
         "members",
         sa.Column("id", _NUMBER, autoincrement=True, nullable=False),
         sa.Column("organisation_id", _NUMBER, nullable=False),
@@ -146,6 +232,7 @@ def upgrade() -> None:
         sa.Column("status", sa.Text(), nullable=False),
         sa.Column("role", sa.Text(), nullable=False),
         sa.Column("password", sa.Text(), server_default="", nullable=False),
+        sa.Column("scram", sa.LargeBinary(), nullable=True),
         sa.Column("language", sa.Text(), server_default="", nullable=False),
         sa.Column("created_at", _NUMBER, nullable=False),
         sa.ForeignKeyConstraint(
@@ -183,6 +270,7 @@ def upgrade() -> None:
         sa.Column("sender_id", _NUMBER, nullable=False),
         sa.Column("code", sa.Text(), nullable=False),
         sa.Column("address", sa.Text(), nullable=False),
+        sa.Column("options", sa.Text(), server_default="{}", nullable=False),
         sa.Column("state", sa.Text(), nullable=False),
         sa.Column("provider_id", sa.Text(), server_default="", nullable=False),
         sa.Column("reason", sa.Text(), server_default="", nullable=False),
@@ -226,6 +314,44 @@ def upgrade() -> None:
     )
     op.create_index("attempts_recipient", "attempts", ["recipient_id", "number"], unique=False)
     op.create_table(
+        "dkim_keys",
+        sa.Column("id", _NUMBER, autoincrement=True, nullable=False),
+        sa.Column("domain_id", _NUMBER, nullable=False),
+        sa.Column("selector", sa.Text(), nullable=False),
+        sa.Column("algorithm", sa.Text(), nullable=False),
+        sa.Column("private_key", sa.LargeBinary(), nullable=False),
+        sa.Column("public_key", sa.Text(), nullable=False),
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("created_at", _NUMBER, nullable=False),
+        sa.ForeignKeyConstraint(
+            ["domain_id"],
+            ["domains.id"],
+        ),
+        sa.PrimaryKeyConstraint("id"),
+        sa.UniqueConstraint("domain_id", "selector"),
+        sqlite_autoincrement=True,
+    )
+    op.create_table(
+        "group_members",
+        sa.Column("group_id", _NUMBER, nullable=False),
+        sa.Column("address", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["group_id"],
+            ["groups.id"],
+        ),
+        sa.PrimaryKeyConstraint("group_id", "address"),
+    )
+    op.create_table(
+        "group_senders",
+        sa.Column("group_id", _NUMBER, nullable=False),
+        sa.Column("address", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["group_id"],
+            ["groups.id"],
+        ),
+        sa.PrimaryKeyConstraint("group_id", "address"),
+    )
+    op.create_table(
         "mailboxes",
         sa.Column("id", _NUMBER, autoincrement=True, nullable=False),
         sa.Column("organisation_id", _NUMBER, nullable=False),
@@ -249,6 +375,32 @@ def upgrade() -> None:
         sa.UniqueConstraint("owner_id"),
         sqlite_autoincrement=True,
     )
+    op.create_table(
+        "outgoing",
+        sa.Column("message_id", _NUMBER, autoincrement=False, nullable=False),
+        sa.Column("content_id", _NUMBER, nullable=False),
+        sa.Column("envelope_from", sa.Text(), nullable=False),
+        sa.Column("ret", sa.Text(), server_default="", nullable=False),
+        sa.Column("envid", sa.Text(), server_default="", nullable=False),
+        sa.Column("sent_by", _NUMBER, nullable=True),
+        sa.Column("delay_told", _NUMBER, server_default=sa.text("0"), nullable=False),
+        sa.Column("created_at", _NUMBER, nullable=False),
+        sa.ForeignKeyConstraint(
+            ["content_id"],
+            ["contents.id"],
+        ),
+        sa.ForeignKeyConstraint(
+            ["message_id"],
+            ["messages.id"],
+        ),
+        sa.ForeignKeyConstraint(
+            ["sent_by"],
+            ["members.id"],
+        ),
+        sa.PrimaryKeyConstraint("message_id"),
+    )
+    op.create_index("outgoing_content", "outgoing", ["content_id"], unique=False)
+    op.create_index("outgoing_created", "outgoing", ["created_at"], unique=False)
     op.create_table(
         "receipts",
         sa.Column("id", _NUMBER, autoincrement=True, nullable=False),
@@ -298,12 +450,18 @@ def upgrade() -> None:
         "addresses",
         sa.Column("address", sa.Text(), nullable=False),
         sa.Column("domain_id", _NUMBER, nullable=False),
-        sa.Column("mailbox_id", _NUMBER, nullable=False),
+        sa.Column("mailbox_id", _NUMBER, nullable=True),
+        sa.Column("group_id", _NUMBER, nullable=True),
         sa.Column("role", sa.Text(), nullable=False),
         sa.Column("created_at", _NUMBER, nullable=False),
+        sa.CheckConstraint("(mailbox_id IS NULL) <> (group_id IS NULL)", name="addresses_one_holder"),
         sa.ForeignKeyConstraint(
             ["domain_id"],
             ["domains.id"],
+        ),
+        sa.ForeignKeyConstraint(
+            ["group_id"],
+            ["groups.id"],
         ),
         sa.ForeignKeyConstraint(
             ["mailbox_id"],
@@ -312,7 +470,26 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("address"),
     )
     op.create_index("addresses_domain", "addresses", ["domain_id"], unique=False)
+    op.create_index("addresses_group", "addresses", ["group_id"], unique=False)
     op.create_index("addresses_mailbox", "addresses", ["mailbox_id"], unique=False)
+    op.create_table(
+        "client_passwords",
+        sa.Column("id", _NUMBER, autoincrement=True, nullable=False),
+        sa.Column("mailbox_id", _NUMBER, nullable=False),
+        sa.Column("remark", sa.Text(), nullable=False),
+        sa.Column("services", sa.Text(), nullable=False),
+        sa.Column("scram", sa.Text(), nullable=False),
+        sa.Column("created_at", _NUMBER, nullable=False),
+        sa.Column("last_used_at", _NUMBER, nullable=True),
+        sa.Column("last_used_from", sa.Text(), server_default="", nullable=False),
+        sa.ForeignKeyConstraint(
+            ["mailbox_id"],
+            ["mailboxes.id"],
+        ),
+        sa.PrimaryKeyConstraint("id"),
+        sqlite_autoincrement=True,
+    )
+    op.create_index("client_passwords_mailbox", "client_passwords", ["mailbox_id"], unique=False)
     op.create_table(
         "folders",
         sa.Column("id", _NUMBER, autoincrement=True, nullable=False),
@@ -342,6 +519,66 @@ def upgrade() -> None:
         postgresql_where=sa.text("role <> ''"),
     )
     op.create_table(
+        "mailbox_rules",
+        sa.Column("mailbox_id", _NUMBER, autoincrement=False, nullable=False),
+        sa.Column("forward_to", sa.Text(), server_default="", nullable=False),
+        sa.Column("forward_keeps", _NUMBER, server_default=sa.text("1"), nullable=False),
+        sa.Column("reply_on", _NUMBER, server_default=sa.text("0"), nullable=False),
+        sa.Column("reply_subject", sa.Text(), server_default="", nullable=False),
+        sa.Column("reply_text", sa.Text(), server_default="", nullable=False),
+        sa.Column("reply_from", _NUMBER, nullable=True),
+        sa.Column("reply_until", _NUMBER, nullable=True),
+        sa.ForeignKeyConstraint(
+            ["mailbox_id"],
+            ["mailboxes.id"],
+        ),
+        sa.PrimaryKeyConstraint("mailbox_id"),
+    )
+    op.create_table(
+        "replies_sent",
+        sa.Column("mailbox_id", _NUMBER, nullable=False),
+        sa.Column("handle", sa.Text(), nullable=False),
+        sa.Column("address", sa.Text(), nullable=False),
+        sa.Column("sent_at", _NUMBER, nullable=False),
+        sa.ForeignKeyConstraint(
+            ["mailbox_id"],
+            ["mailboxes.id"],
+        ),
+        sa.PrimaryKeyConstraint("mailbox_id", "handle", "address"),
+    )
+    op.create_index("replies_sent_at", "replies_sent", ["sent_at"], unique=False)
+    op.create_table(
+        "scripts",
+        sa.Column("mailbox_id", _NUMBER, nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("text", sa.Text(), nullable=False),
+        sa.Column("active", _NUMBER, server_default=sa.text("0"), nullable=False),
+        sa.Column("changed_at", _NUMBER, nullable=False),
+        sa.ForeignKeyConstraint(
+            ["mailbox_id"],
+            ["mailboxes.id"],
+        ),
+        sa.PrimaryKeyConstraint("mailbox_id", "name"),
+    )
+    op.create_index(
+        "scripts_active",
+        "scripts",
+        ["mailbox_id"],
+        unique=True,
+        sqlite_where=sa.text("active = 1"),
+        postgresql_where=sa.text("active = 1"),
+    )
+    op.create_table(
+        "subscriptions",
+        sa.Column("mailbox_id", _NUMBER, nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["mailbox_id"],
+            ["mailboxes.id"],
+        ),
+        sa.PrimaryKeyConstraint("mailbox_id", "name"),
+    )
+    op.create_table(
         "expunged",
         sa.Column("folder_id", _NUMBER, nullable=False),
         sa.Column("uid", _NUMBER, nullable=False),
@@ -355,6 +592,16 @@ def upgrade() -> None:
     )
     op.create_index("expunged_modseq", "expunged", ["folder_id", "modseq"], unique=False)
     op.create_table(
+        "keywords",
+        sa.Column("folder_id", _NUMBER, nullable=False),
+        sa.Column("keyword", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["folder_id"],
+            ["folders.id"],
+        ),
+        sa.PrimaryKeyConstraint("folder_id", "keyword"),
+    )
+    op.create_table(
         "mails",
         sa.Column("folder_id", _NUMBER, nullable=False),
         sa.Column("uid", _NUMBER, nullable=False),
@@ -365,6 +612,7 @@ def upgrade() -> None:
         sa.Column("size", _NUMBER, nullable=False),
         sa.Column("internal_date", _NUMBER, nullable=False),
         sa.Column("envelope_from", sa.Text(), server_default="", nullable=False),
+        sa.Column("sent_by", _NUMBER, nullable=True),
         sa.ForeignKeyConstraint(
             ["content_id"],
             ["contents.id"],
@@ -372,6 +620,10 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(
             ["folder_id"],
             ["folders.id"],
+        ),
+        sa.ForeignKeyConstraint(
+            ["sent_by"],
+            ["members.id"],
         ),
         sa.PrimaryKeyConstraint("folder_id", "uid"),
         sqlite_with_rowid=False,

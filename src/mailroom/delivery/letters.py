@@ -1,0 +1,100 @@
+# SPDX-FileCopyrightText: The Mailroom authors
+# SPDX-License-Identifier: Apache-2.0
+"""Letters: mails whose octets are all there, summarised, the large ones durable; ready for the transaction that files
+them. Whatever brings a mail in makes one: SMTP, submission, APPEND, and what we write ourselves.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from mailroom.core.errors import NoSpace
+from mailroom.core.ids import ContentId, NewId
+from mailroom.delivery.spool import Spool
+from mailroom.mailboxes import contents
+from mailroom.mailboxes.contents import Bodies, Large, Small
+from mailroom.mime.scan import Part, scan
+from mailroom.mime.structure import Summary, summarise
+from mailroom.storage.ports import Tx
+
+_PIECE = 1 << 20
+_FEW = 20  # parts
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """A mail that can be filed. `header` is its header block, with the empty line that ends it."""
+
+    body: Small | Large
+    summary: Summary
+    header: bytes
+    size: int
+
+    def file(self, tx: Tx, *, refs: int) -> ContentId:
+        """Write what it says, once, for `refs` holders of this same transaction: mails, and the outbox. Raises
+        `Unavailable`.
+        """
+        return contents.add(tx, self.body, self.summary, size=self.size, refs=refs)
+
+
+@dataclass(frozen=True, slots=True)
+class Letters:
+    """Makes letters. `reserve` octets of the disk that holds `folder` stay free: mail is refused before the disk is
+    full, so that what has been accepted can still be worked on.
+    """
+
+    bodies: Bodies
+    folder: Path  # for spools
+    hostname: str
+    new_id: NewId
+    reserve: int
+
+    def spool(self) -> Spool:
+        """A place for a mail on its way in; it keeps the reserve too."""
+        return Spool(self.folder, reserve=self.reserve)
+
+    def ask_disk(self, size: int) -> None:
+        """Raise `NoSpace` when `size` octets more would touch the reserve."""
+        disk = os.statvfs(self.folder)
+        if disk.f_bavail * disk.f_frsize < self.reserve + size:
+            raise NoSpace
+
+    async def take(self, spool: Spool, part: Part, *, named: bool = True) -> Letter:
+        """The letter in a finished spool, whose octets `part` describes. With `named`, a mail without Message-ID is
+        given one. Raises `NoSpace`, `Unavailable`.
+        """
+        if spool.path is None and len(part.children) <= _FEW:
+            summary = summarise(part, spool.read)
+        else:  # it may take long: let the others talk meanwhile
+            summary = await asyncio.to_thread(summarise, part, spool.read)
+        if named and not summary.message_id:
+            return await self._take_named(spool)
+        body: Small | Large
+        if spool.path is None:
+            body = Small(spool.read(0, spool.size))
+        else:
+            body = await self.bodies.keep(spool.sha256, spool.path)
+        return Letter(body, summary, part.header, spool.size)
+
+    async def _take_named(self, spool: Spool) -> Letter:
+        # Spec 1.3 RES 3: every mail has a Message-ID; one that lacks it is given one, as its first header field.
+        with self.spool() as named:
+            header = f"Message-ID: <{self.new_id()}@{self.hostname}>\r\n".encode()
+            await asyncio.to_thread(_copy, spool, named, header)
+            return await self.take(named, named.finish())
+
+
+def written(octets: bytes) -> Letter:
+    """The letter of a small mail that we wrote ourselves."""
+    part = scan(octets)
+    summary = summarise(part, lambda start, end: octets[start:end])
+    return Letter(Small(octets), summary, part.header, len(octets))
+
+
+def _copy(spool: Spool, named: Spool, header: bytes) -> None:
+    named.write(header)
+    for start in range(0, spool.size, _PIECE):
+        named.write(spool.read(start, min(start + _PIECE, spool.size)))

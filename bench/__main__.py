@@ -14,13 +14,16 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from bench import machine, mail_in, memory, push
+from bench import imap, machine, mail_in, memory, push, signatures, submit
 
 _PAGE = Path(__file__).parents[1] / "docs/reference/performance.md"
 _BENCHMARKS: dict[str, tuple[str, Callable[..., str]]] = {
     "mail_in": ("Mail in", mail_in.run),
+    "imap": ("IMAP", imap.run),
     "memory": ("Memory and large mails", memory.run),
     "push": ("From mail to push", push.run),
+    "signatures": ("Signatures", signatures.run),
+    "submit": ("Submission", submit.run),
 }
 _HEAD = """\
 # Performance

@@ -7,10 +7,11 @@
  * speaks as Postfix's smtp-source does (one command, one reply) but spreads its mails over many mailboxes, stops after
  * a time, can keep to a rate, and measures how long each mail waited from its last octet to its 250.
  *
- *   load HOST PORT CONNECTIONS new|keep SECONDS MAILS RATE MAILBOXES DOMAIN FILE
+ *   load HOST PORT CONNECTIONS new|keep SECONDS MAILS RATE MAILBOXES DOMAIN FILE SENDER [RESPONSE]
  *
  * `new` makes a connection for each mail. MAILS 0 and RATE 0 are no limits. Recipients are u0@DOMAIN and so on. FILE is
- * a mail with CRLF and its dots stuffed; To and Message-ID are put before it.
+ * a mail with CRLF and its dots stuffed; To and Message-ID are put before it. With RESPONSE each connection begins with
+ * AUTH PLAIN.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -27,7 +28,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum step { GREETING, HELO, MAIL, RCPT, DATA, CONTENT, ANSWER, QUIT, WAITING };
+enum step { GREETING, HELO, AUTH, MAIL, RCPT, DATA, CONTENT, ANSWER, QUIT, WAITING };
 
 struct connection {
   int fd;
@@ -39,7 +40,7 @@ struct connection {
 };
 
 static struct sockaddr_in server;
-static const char *domain;
+static const char *domain, *sender, *response;
 static char *body;
 static size_t body_length;
 static int epoll, keep, mailboxes;
@@ -84,11 +85,11 @@ static void dial(struct connection *c) {
 }
 
 static void start_mail(struct connection *c) {
-  static const char text[] = "MAIL FROM:<sender@load.example>\r\n";
+  char text[256];
   c->head_length = snprintf(c->head, sizeof c->head, "To: <u%ld@%s>\r\nMessage-ID: <%ld.%d.%.0f@load.example>\r\n",
                             begun % mailboxes, domain, begun, getpid(), started * 1e6);
   begun++;
-  say(c, MAIL, text, sizeof text - 1);
+  say(c, MAIL, text, snprintf(text, sizeof text, "MAIL FROM:<%s>\r\n", sender));
 }
 
 /* The connection is free: the next mail, or later, or never. */
@@ -152,7 +153,13 @@ static int heard(struct connection *c, int code) {
   }
   switch (c->step) {
     case GREETING: say(c, HELO, "EHLO load.example\r\n", 19); break;
-    case HELO: go_on(c); break;
+    case HELO:
+      if (response)
+        say(c, AUTH, text, snprintf(text, sizeof text, "AUTH PLAIN %s\r\n", response));
+      else
+        go_on(c);
+      break;
+    case AUTH: go_on(c); break;
     case MAIL:
       say(c, RCPT, text, snprintf(text, sizeof text, "RCPT TO:<%.*s>\r\n", (int)(strchr(c->head, '>') - c->head - 5),
                                   c->head + 5));
@@ -225,8 +232,8 @@ static void report(void) {
 }
 
 int main(int argc, char **argv) {
-  if (argc != 11) {
-    fprintf(stderr, "load HOST PORT CONNECTIONS new|keep SECONDS MAILS RATE MAILBOXES DOMAIN FILE\n");
+  if (argc != 12 && argc != 13) {
+    fprintf(stderr, "load HOST PORT CONNECTIONS new|keep SECONDS MAILS RATE MAILBOXES DOMAIN FILE SENDER [RESPONSE]\n");
     return 2;
   }
   server.sin_family = AF_INET;
@@ -239,6 +246,8 @@ int main(int argc, char **argv) {
   mailboxes = atoi(argv[8]);
   domain = argv[9];
   read_body(argv[10]);
+  sender = argv[11];
+  response = argv[12];
   epoll = epoll_create1(0);
   started = last = now();
   deadline = started + atof(argv[5]);

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import base64
 import enum
 import functools
 import json
@@ -15,6 +16,7 @@ from pathlib import Path
 
 DOMAIN = "bench.example"
 MAILBOXES = 100
+_STRANGER = "chen.xiaoming@load.example"
 
 _HEADER = """\
 Received: from mail-sor-f41.load.example (mail-sor-f41.load.example [192.0.2.41])\r
@@ -84,11 +86,17 @@ class Load:
     mails: int = 0
     rate: float = 0
     size: int = 4096
+    domain: str = DOMAIN  # of the recipients
+    sender: str = _STRANGER
+    password: str = ""  # the sender's, if he is to sign in
 
     def command(self, port: int) -> list[str]:
         """The generator's command line."""
         numbers = (self.connections, self.mode, self.seconds, self.mails, self.rate, MAILBOXES)
-        return [str(_program()), "127.0.0.1", str(port), *map(str, numbers), DOMAIN, str(_mail_file(self.size))]
+        file = _mail_file(self.size, self.sender)
+        response = base64.b64encode(f"\0{self.sender}\0{self.password}".encode()).decode()
+        who = [self.sender, response] if self.password else [self.sender]
+        return [str(_program()), "127.0.0.1", str(port), *map(str, numbers), self.domain, str(file), *who]
 
     def run(self, port: int) -> Sent:
         """Send, and wait for the last reply."""
@@ -112,7 +120,7 @@ def _program() -> Path:
 
 
 @functools.cache
-def _mail_file(size: int) -> Path:
-    path = Path(_folder().name) / f"mail-{size}"
-    path.write_bytes(mail(size))
+def _mail_file(size: int, sender: str) -> Path:
+    path = Path(_folder().name) / f"mail-{size}-{sender}"
+    path.write_bytes(mail(size).replace(_STRANGER.encode(), sender.encode()))
     return path

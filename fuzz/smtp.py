@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Fuzzes the SMTP session from every state for a bounded time: `python -m fuzz.smtp [seconds] [seed]`.
 
-Whatever it is told, it must not raise, must promise no mail that was not taken, and must take no bare CR or LF. A find
-prints the seed that repeats it.
+Whatever it is told, it must not raise, must promise no mail that was not taken, must take no bare CR or LF, and where
+members sign in nothing from a stranger. A find prints the seed that repeats it.
 """
 
 from __future__ import annotations
@@ -11,16 +11,18 @@ from __future__ import annotations
 import random
 import sys
 import time
+from collections.abc import Sequence
+from dataclasses import replace
 
 from mailroom.protocols.smtp.session import Dialect
-from tests.protocols.smtp.drive import ROADS, WORDS, Driven, promises
+from tests.protocols.smtp.drive import MEMBER_ROADS, MEMBER_WORDS, ROADS, WORDS, Driven, for_members, promises
 
 
-def speech(chance: random.Random) -> list[bytes]:
+def speech(chance: random.Random, words: Sequence[bytes]) -> list[bytes]:
     """Commands, parts of them, and noise, glued and cut at random."""
     octets = bytearray()
     for _ in range(chance.randrange(30)):
-        word = bytearray(chance.choice(WORDS) if chance.random() < 0.9 else chance.randbytes(chance.randrange(20)))
+        word = bytearray(chance.choice(words) if chance.random() < 0.9 else chance.randbytes(chance.randrange(20)))
         if word and chance.random() < 0.2:
             word[chance.randrange(len(word))] = chance.randrange(256)
         octets += word
@@ -35,11 +37,17 @@ def speech(chance: random.Random) -> list[bytes]:
 def run(seed: int) -> None:
     """One session, from one state, under one seed."""
     chance = random.Random(seed)
-    dialect = chance.choice(list(Dialect))
-    driven = Driven(dialect, errors_most=chance.choice([3, 1000]))
-    driven.hear(chance.choice(list(ROADS.values())).replace(b"EHLO", b"EHLO" if dialect is Dialect.SMTP else b"LHLO"))
-    driven.hear(*speech(chance))
-    wanted = len(driven.taken) if dialect is Dialect.SMTP else sum(len(to) for _, to, _ in driven.taken)
+    dialect = chance.choice([*Dialect, None])
+    if dialect is None:
+        driven = replace(for_members(), errors_most=chance.choice([3, 1000]))
+        driven.hear(chance.choice([*ROADS.values(), *MEMBER_ROADS.values()]))
+        driven.hear(*speech(chance, WORDS + MEMBER_WORDS))
+    else:
+        driven = Driven(dialect, errors_most=chance.choice([3, 1000]))
+        hello = b"LHLO" if dialect is Dialect.LMTP else b"EHLO"
+        driven.hear(chance.choice(list(ROADS.values())).replace(b"EHLO", hello))
+        driven.hear(*speech(chance, WORDS))
+    wanted = len(driven.taken) if dialect is not Dialect.LMTP else sum(len(to) for _, to, _ in driven.taken)
     assert promises(driven) == wanted, "a promise without a mail"
     for _, _, content in driven.taken:
         rest = content.replace(b"\r\n", b"")

@@ -8,20 +8,36 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mailroom.core import ids
+from argon2 import PasswordHasher
+
+from mailroom.core import clock, ids
+from mailroom.core.clock import Clock
 from mailroom.core.ids import FolderId, MailboxId, OrganisationId
-from mailroom.delivery.accept import Acceptance, Envelope
+from mailroom.core.secrets import Secret
+from mailroom.core.settings import Limits
+from mailroom.delivery.accept import Acceptance
+from mailroom.delivery.answers import Writer
 from mailroom.delivery.letters import Letters
+from mailroom.delivery.posting import Envelope, Posting
+from mailroom.delivery.returns import Returns
+from mailroom.delivery.signing import Signer
 from mailroom.delivery.spool import Spool
+from mailroom.delivery.srs import Srs
+from mailroom.delivery.submit import Submission
 from mailroom.directory import addresses, domains, members
+from mailroom.directory.brake import Brake
+from mailroom.directory.credentials import Passwords
+from mailroom.directory.dkim_keys import DkimKeys
+from mailroom.directory.logins import Logins
 from mailroom.directory.model import DomainState, Member, Role
 from mailroom.mailboxes import append, contents, create, read
 from mailroom.mailboxes.contents import Bodies, Small
-from mailroom.mailboxes.model import NO_FLAGS, Flag, Folder, FolderRole, Placed
+from mailroom.mailboxes.model import NO_FLAGS, Flag, Folder, FolderRole, Marks, Placed
 from mailroom.mime.scan import scan
 from mailroom.mime.structure import summarise
 from mailroom.storage.engines import open_blobs
 from mailroom.storage.ports import Store, Tx
+from mailroom.storage.seal import Seal
 
 DOMAIN = "corp.example"
 
@@ -118,10 +134,26 @@ def appended(
         content_id,
         into=into,
         size=len(octets),
-        flags=flags,
-        keywords=frozenset(keywords),
+        marks=Marks(flags, frozenset(keywords)),
         internal_date=tx.now,
     )
+
+
+def logins(store: Store, folder: Path, *, time: Clock = clock.now) -> Logins:
+    """Signing in over a store, with its key in a folder. Its hashes are quick, and weak."""
+    passwords = Passwords(_hasher=PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
+    return Logins(store, passwords, Seal.open(folder / "secret.key"), Brake(store), time)
+
+
+async def set_password(logins: Logins, userid: str, password: str) -> None:
+    """Give a member a password."""
+    kept = await logins.hash(userid, Secret(password))
+    await logins.store.write(lambda tx: members.change_password(tx, members.get(tx, userid).id, kept))
+
+
+def posting(*, new_id: Callable[[], str] = ids.new) -> Posting:
+    """Posting as mx.corp.example, without keys that sign."""
+    return Posting(Srs(b"key"), Writer("mx.corp.example", new_id, lambda _, octets: octets))
 
 
 def acceptance(store: Store, folder: Path, *, new_id: Callable[[], str] = ids.new, reserve: int = 0) -> Acceptance:
@@ -129,7 +161,16 @@ def acceptance(store: Store, folder: Path, *, new_id: Callable[[], str] = ids.ne
     spools = folder / "spools"
     spools.mkdir(exist_ok=True)
     bodies = Bodies(store, open_blobs(f"file://{folder}/blobs"))
-    return Acceptance(store, Letters(bodies, spools, "mx.corp.example", new_id, reserve))
+    letters = Letters(bodies, spools, "mx.corp.example", new_id, reserve)
+    post = posting(new_id=new_id)
+    return Acceptance(store, letters, post, Returns(letters.hostname, post))
+
+
+def submission(store: Store, folder: Path) -> Submission:
+    """The outbound verb over a store, with its blobs, spools and keys in a folder."""
+    inbound = acceptance(store, folder)
+    signer = Signer(DkimKeys(store, Seal.open(folder / "secret.key")))
+    return Submission(store, inbound.letters, inbound.posting, inbound.returns, signer, Limits())
 
 
 async def delivered(acceptance: Acceptance, octets: bytes, *to: str, sender: str = "bounce@out.example") -> None:

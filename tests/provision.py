@@ -8,19 +8,34 @@ still missing says so in the closing lines of the run (see `conftest.py`).
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 CACHE = Path(__file__).parent.parent / ".cache"
 BIN = CACHE / "bin"
 
+UNPACKED = ("smtp-source", "smtp-sink")
 PACKAGES = {
     "chromium": ["chromium", "fonts-noto-cjk"],
     "curl": ["curl"],
+    "dovecot": ["dovecot-imapd"],
+    "fetchmail": ["fetchmail"],
+    "imapfilter": ["imapfilter"],
+    "interimap": ["interimap"],
+    "mbsync": ["isync"],
+    "mpop": ["mpop"],
+    "msmtp": ["msmtp"],
+    "neomutt": ["neomutt"],
+    "offlineimap": ["offlineimap3"],
+    "pebble": ["pebble"],
+    "postfix": ["postfix"],
+    "rspamd": ["rspamd"],
     "swaks": ["swaks", "libnet-ssleay-perl"],
 }
 
@@ -32,7 +47,7 @@ def which(program: str) -> str | None:
 
 def provision() -> None:
     """Install what is missing, if this machine lets us."""
-    missing = [program for program in (*PACKAGES, "smtp-source") if not which(program)]
+    missing = [program for program in (*PACKAGES, *UNPACKED) if not which(program)]
     if not missing:
         return
     if os.geteuid() != 0 or not shutil.which("apt-get"):
@@ -43,15 +58,31 @@ def provision() -> None:
         apt("update")
         packages = [name for program in missing for name in PACKAGES.get(program, [])]
         if packages:
-            apt("install", "--yes", "--no-install-recommends", *packages)
-        if "smtp-source" in missing:
-            unpack_smtp_source()
+            with no_services():
+                apt("install", "--yes", "--no-install-recommends", *packages)
+        if set(UNPACKED) & set(missing):
+            unpack_postfix()
     except subprocess.CalledProcessError as failed:
         print(f"provision: {failed}\n{failed.stdout}", file=sys.stderr)
 
 
-def unpack_smtp_source() -> None:
-    """Take Postfix's load generator out of its package: installing Postfix would start a mail server."""
+@contextlib.contextmanager
+def no_services() -> Iterator[None]:
+    """Keep packages from starting what they bring: some are servers, and ask before (invoke-rc.d(8))."""
+    policy = Path("/usr/sbin/policy-rc.d")
+    if policy.exists():
+        yield
+        return
+    policy.write_text("#!/bin/sh\nexit 101\n")
+    policy.chmod(0o755)
+    try:
+        yield
+    finally:
+        policy.unlink()
+
+
+def unpack_postfix() -> None:
+    """Take Postfix's load generators out of its package: installing Postfix would start a mail server."""
     with tempfile.TemporaryDirectory() as scratch:
         Path(scratch).chmod(0o755)  # apt fetches as a user of its own
         apt("download", "postfix", cwd=scratch)
@@ -59,13 +90,14 @@ def unpack_smtp_source() -> None:
         CACHE.mkdir(exist_ok=True)
         run("dpkg-deb", "--extract", str(package), str(CACHE / "postfix"))
     BIN.mkdir(parents=True, exist_ok=True)
-    start = BIN / "smtp-source"
-    start.write_text(
-        "#!/bin/sh\n"
-        'postfix=$(dirname "$(readlink -f "$0")")/../postfix\n'
-        'LD_LIBRARY_PATH=$postfix/usr/lib/postfix exec "$postfix/usr/sbin/smtp-source" "$@"\n'
-    )
-    start.chmod(0o755)
+    for program in UNPACKED:
+        start = BIN / program
+        start.write_text(
+            "#!/bin/sh\n"
+            'postfix=$(dirname "$(readlink -f "$0")")/../postfix\n'
+            f'LD_LIBRARY_PATH=$postfix/usr/lib/postfix exec "$postfix/usr/sbin/{program}" "$@"\n'
+        )
+        start.chmod(0o755)
 
 
 def apt(*arguments: str, cwd: str | None = None) -> None:

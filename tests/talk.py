@@ -54,6 +54,11 @@ class Client:
             with contextlib.suppress(ConnectionResetError):
                 assert await self._reader.read() == b""
 
+    async def rest(self) -> bytes:
+        """All that still comes until the server hangs up."""
+        async with asyncio.timeout(PATIENCE):
+            return await self._reader.read()
+
     async def glance(self, seconds: float) -> str:
         """A reply if one comes within so many seconds, else ""."""
         try:

@@ -16,8 +16,8 @@ def test_from_nothing_to_a_public_mailbox(mailroom_on_each: Mailroom) -> None:
         "init", "--domain", "Corp.Example.", "--admin", "boss", "--password-stdin", "--json", stdin="a long password\n"
     )
     assert records.status == 0
-    assert {record["type"] for record in records.json} == {"MX", "TXT"}
-    assert {record["name"] for record in records.json} == {"corp.example"}
+    assert {record["type"] for record in records.json} >= {"MX", "TXT", "SRV"}
+    assert all(record["name"].endswith("corp.example") for record in records.json)
 
     assert mailroom("member", "add", "amy", "--name", "Amy 李", "--json").json["mailbox"] == "amy@corp.example"
     taken = mailroom("member", "add", "amy", "--name", "Another")

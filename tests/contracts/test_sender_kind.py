@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -19,29 +21,28 @@ import pytest
 import mailroom.senders
 from mailroom.core.errors import InvalidValue
 from mailroom.core.secrets import Secret
-from mailroom.senders.catalogue import open_kinds
-from mailroom.senders.contract import EXCERPT, Account, Parcel, SenderKind, Sent, Shape, Tools, Unknown
+from mailroom.senders.catalogue import manifests, open_kinds
+from mailroom.senders.contract import EXCERPT, Account, Parcel, SenderKind, Sent, Shape, Unknown
 from mailroom.senders.http import Http
-from tests.senders.peers import LOOPBACK, NO_ANSWERS, Talk, free_port, peer, says
+from tests.senders import smtp_double
+from tests.senders.peers import LOOPBACK, NO_ANSWERS, Talk, free_port, peer, says, tools
+from tests.senders.smtp_double import DROP, HANG, Double
 from tests.senders.test_webhook_bodies import MAIL
+
+Provider = Callable[[], AbstractAsyncContextManager[int]]  # gives its port
 
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """How a kind's account and content look, with its provider at a given address."""
+    """How a kind's account and content look, with its provider at a given port, and what that provider can do."""
 
-    account: Callable[[str], Account]
+    account: Callable[[int], Account]
     content: Mapping[str, Any]
-    body_decides: bool  # whether a 200 with a nonsensical body is a failure
-
-
-EXAMPLES = {
-    "webhook": Example(
-        lambda url: Account("push", {"url": url, "format": "json"}, {"secret": Secret("s1gning-key")}),
-        MAIL,
-        body_decides=False,
-    ),
-}
+    nonsense: Mapping[str, Provider]  # success by its status, nonsense by its body
+    body_decides: bool  # whether that is a failure
+    not_taken: Mapping[str, Provider]
+    no_answer: Mapping[str, Provider]
+    silence: Provider
 
 
 def page(status: str, body: bytes, *headers: str) -> Talk:
@@ -70,6 +71,80 @@ NOT_TAKEN = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A mail server that sticks to a script."""
+
+    script: Mapping[str, str]
+
+    @asynccontextmanager
+    async def __call__(self) -> AsyncIterator[int]:
+        double = Double({verb: [answer] * 9 for verb, answer in self.script.items()}, tls=None)
+        double.extensions += ("AUTH PLAIN",)
+        double.answers = lambda _: "235 2.7.0 welcome"
+        async with smtp_double.serving(double):
+            yield double.port
+
+
+ECHO = "550 5.7.1 your password s1gning-key is wrong"
+EXAMPLES = {
+    "email": Example(
+        lambda port: Account(
+            "mail",
+            {"host": "127.0.0.1", "port": str(port), "encryption": "none", "user": "amy"},
+            {"password": Secret("s1gning-key")},
+        ),
+        {
+            "mail": 1,
+            "from": "amy@corp.example",
+            "size": 30,
+            "utf8": False,
+            "eight_bit": False,
+            "ret": "",
+            "envid": "",
+        },
+        nonsense={
+            "no words": Server({".": "250"}),
+            "many lines": Server({".": "250-x\n" * 100 + "250 x"}),
+            "no text": Server({".": "250 \udcff\udcfe\x00"}),
+            "a flood": Server({".": "250 " + "x" * 4000}),
+        },
+        body_decides=False,
+        not_taken={
+            verb + answer[:3]: Server({verb: answer})
+            for verb in ("CONNECT", "EHLO", "AUTH", "MAIL", "RCPT", "DATA", ".")
+            for answer in ("421 4.3.2 going down", "451 4.3.0 not now", ECHO, "599 \udcff\x1b[31m" + "long " * 500)
+        },
+        no_answer={
+            verb + answer[:4]: Server({verb: answer})
+            for verb in ("CONNECT", "EHLO", "AUTH", "MAIL", "RCPT", "DATA", ".")
+            for answer in (DROP, "HTTP/1.1 200 OK", "x" * 100_000, "250-x\n" * 100_000 + "250 x", "25", "\x16\x03\x01")
+        },
+        silence=Server({"RCPT": HANG}),
+    ),
+    "webhook": Example(
+        lambda port: Account(
+            "push", {"url": f"http://127.0.0.1:{port}/", "format": "json"}, {"secret": Secret("s1gning-key")}
+        ),
+        MAIL,
+        nonsense={name: partial(peer, talk) for name, talk in NONSENSE.items()},
+        body_decides=False,
+        not_taken={name: partial(peer, talk) for name, talk in NOT_TAKEN.items()},
+        no_answer={name: partial(peer, talk) for name, (talk, _) in NO_ANSWERS.items() if name != "silence"},
+        silence=partial(peer, NO_ANSWERS["silence"][0]),
+    ),
+}
+
+
+def each(provider: str) -> list[Any]:
+    """Every kind with every one of its providers of that sort."""
+    return [
+        pytest.param(name, one, id=f"{name}-{title}")
+        for name, example in EXAMPLES.items()
+        for title, one in getattr(example, provider).items()
+    ]
+
+
 @pytest.fixture
 async def http() -> AsyncIterator[Http]:
     client = Http(LOOPBACK)
@@ -83,16 +158,23 @@ def name(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def kind(http: Http, name: str) -> SenderKind:
-    return open_kinds(Tools(http))[name]
+async def kinds(http: Http) -> AsyncIterator[Mapping[str, SenderKind]]:
+    opened = open_kinds(tools(http))
+    yield opened
+    for kind in opened.values():
+        await kind.close()
+
+
+@pytest.fixture
+def kind(kinds: Mapping[str, SenderKind], name: str) -> SenderKind:
+    return kinds[name]
 
 
 def parcel(name: str) -> Parcel:
     return Parcel("rcp_1", "amy@corp.example", EXAMPLES[name].content, 1, 1_772_323_200_000)
 
 
-def test_every_folder_is_a_kind_of_that_name_with_an_example(http: Http) -> None:
-    kinds = open_kinds(Tools(http))
+def test_every_folder_is_a_kind_of_that_name_with_an_example(kinds: Mapping[str, SenderKind]) -> None:
     assert sorted(kinds) == sorted(EXAMPLES)
     for name, kind in kinds.items():
         assert kind.manifest.kind == name
@@ -112,27 +194,30 @@ def test_the_manifest_is_fit_to_make_forms_from(kind: SenderKind) -> None:
         assert all([field.title.en, field.title.zh, field.help.en, field.help.zh])
         assert (field.shape is Shape.CHOICE) == bool(field.choices)
         assert not field.default or not field.choices or field.default in field.choices
+    assert manifests()[manifest.kind] == manifest
 
 
 def test_its_example_passes_its_own_check(kind: SenderKind, name: str) -> None:
-    example = EXAMPLES[name].account("http://127.0.0.1:1/")
+    example = EXAMPLES[name].account(1)
     kind.check(example.settings, example.secrets)
     with pytest.raises(InvalidValue):
         kind.check({**example.settings, "no_such_setting": ""}, example.secrets)
 
 
-@pytest.mark.parametrize("nonsense", NONSENSE)
-async def test_nonsense_with_a_good_status_is_judged(kind: SenderKind, name: str, nonsense: str) -> None:
-    async with peer(NONSENSE[nonsense]) as port:
-        outcome = await kind.send(EXAMPLES[name].account(f"http://127.0.0.1:{port}/"), parcel(name))
+@pytest.mark.parametrize(("name", "provider"), each("nonsense"))
+async def test_nonsense_with_a_good_status_is_judged(
+    kinds: Mapping[str, SenderKind], name: str, provider: Provider
+) -> None:
+    async with provider() as port:
+        outcome = await kinds[name].send(EXAMPLES[name].account(port), parcel(name))
     assert isinstance(outcome, Sent) is not EXAMPLES[name].body_decides
     assert len(outcome.text) <= EXCERPT
 
 
-@pytest.mark.parametrize("refusal", NOT_TAKEN)
-async def test_what_was_not_taken_is_not_sent(kind: SenderKind, name: str, refusal: str) -> None:
-    async with peer(NOT_TAKEN[refusal]) as port:
-        outcome = await kind.send(EXAMPLES[name].account(f"http://127.0.0.1:{port}/"), parcel(name))
+@pytest.mark.parametrize(("name", "provider"), each("not_taken"))
+async def test_what_was_not_taken_is_not_sent(kinds: Mapping[str, SenderKind], name: str, provider: Provider) -> None:
+    async with provider() as port:
+        outcome = await kinds[name].send(EXAMPLES[name].account(port), parcel(name))
     assert not isinstance(outcome, Sent)
     assert outcome.code
     assert len(outcome.text) <= EXCERPT
@@ -140,24 +225,24 @@ async def test_what_was_not_taken_is_not_sent(kind: SenderKind, name: str, refus
     assert "s1gning-key" not in outcome.text
 
 
-@pytest.mark.parametrize("silence", sorted(set(NO_ANSWERS) - {"silence"}))
-async def test_no_answer_is_never_success(kind: SenderKind, name: str, silence: str) -> None:
-    async with peer(NO_ANSWERS[silence][0]) as port:
-        outcome = await kind.send(EXAMPLES[name].account(f"http://127.0.0.1:{port}/"), parcel(name))
+@pytest.mark.parametrize(("name", "provider"), each("no_answer"))
+async def test_no_answer_is_never_success(kinds: Mapping[str, SenderKind], name: str, provider: Provider) -> None:
+    async with provider() as port:
+        outcome = await kinds[name].send(EXAMPLES[name].account(port), parcel(name))
     assert not isinstance(outcome, Sent)
     # Where a repeat cannot be told from a second message, nobody may be told "later".
-    assert kind.manifest.idempotent or isinstance(outcome, Unknown)
+    assert kinds[name].manifest.idempotent or isinstance(outcome, Unknown)
 
 
 async def test_a_provider_that_is_away_can_be_tried_later(kind: SenderKind, name: str) -> None:
-    outcome = await kind.send(EXAMPLES[name].account(f"http://127.0.0.1:{free_port()}/"), parcel(name))
+    outcome = await kind.send(EXAMPLES[name].account(free_port()), parcel(name))
     assert type(outcome).__name__ == "TryLater"
 
 
-async def test_the_timeout_of_the_manifest_is_kept(http: Http, kind: SenderKind, name: str) -> None:
-    hurried = type(kind)(http, replace(kind.manifest, timeout=300))  # type: ignore[call-arg]  # kinds are (tool, manifest)
-    async with peer(NO_ANSWERS["silence"][0]) as port:
+async def test_the_timeout_of_the_manifest_is_kept(kind: SenderKind, name: str) -> None:
+    hurried = replace(kind, manifest=replace(kind.manifest, timeout=300))  # type: ignore[type-var]  # kinds are dataclasses
+    async with EXAMPLES[name].silence() as port:
         began = time.monotonic()
-        outcome = await hurried.send(EXAMPLES[name].account(f"http://127.0.0.1:{port}/"), parcel(name))
+        outcome = await hurried.send(EXAMPLES[name].account(port), parcel(name))
     assert not isinstance(outcome, Sent)
     assert time.monotonic() - began < 5

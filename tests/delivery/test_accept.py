@@ -23,7 +23,8 @@ from mailroom.core.errors import (
     Unavailable,
 )
 from mailroom.core.ids import MailboxId, Modseq
-from mailroom.delivery.accept import Acceptance, Envelope
+from mailroom.delivery.accept import Acceptance
+from mailroom.delivery.posting import Envelope, Local
 from mailroom.delivery.spool import SMALL, Spool
 from mailroom.directory import addresses, domains, members
 from mailroom.directory.model import DomainState, MemberStatus
@@ -89,8 +90,8 @@ REFUSED: dict[str, type[Refusal]] = {
 async def test_an_address_of_ours_leads_to_its_mailbox(store: Store, acceptance: Acceptance) -> None:
     made = await store.write(town)
     found = {address: await acceptance.find(address, size=0) for address in FOUND}
-    assert {one.address: one.mailbox_id for one in found.values()} == {
-        address: made.mailboxes[name] for address, name in FOUND.items()
+    assert {one.address: one.whom for one in found.values()} == {
+        address: Local(made.mailboxes[name], has_rules=False) for address, name in FOUND.items()
     }
 
 

@@ -13,7 +13,7 @@ from mailroom.core.errors import InvalidValue, NameTaken, NotFound
 from mailroom.core.secrets import Secret
 from mailroom.directory import access, addresses, credentials, domains, members
 from mailroom.directory.credentials import SESSION, Passwords
-from mailroom.directory.model import Member, MemberStatus, Role
+from mailroom.directory.model import Member, MemberStatus, Role, Verifiers
 from mailroom.mailboxes import create
 from mailroom.storage.ports import Store, Tx, Work
 from tests import make
@@ -92,7 +92,7 @@ SIGN_IN = [
 async def test_who_signs_in_is_named_by_userid_or_address(store: Store, passwords: Passwords) -> None:
     organisation = await make.organisation(store, public={"sales": ["amy"]})
     amy, hashed = organisation.members["amy"], await passwords.hash(RIGHT)
-    await store.write(lambda tx: members.change_password(tx, amy.id, hashed))
+    await store.write(lambda tx: members.change_password(tx, amy.id, Verifiers(hashed)))
     await store.write(lambda tx: domains.add(tx, organisation.id, "bücher.example"))
     for alias in map(addresses.parse_new, ("amelie@corp.example", "amé@bücher.example")):
         await store.write(lambda tx, a=alias: create.alias(tx, organisation.mailboxes["amy"], a))  # type: ignore[misc]  # a lambda's default
@@ -103,7 +103,7 @@ async def test_who_signs_in_is_named_by_userid_or_address(store: Store, password
 
 async def test_a_disabled_member_stays_out_and_an_enabled_one_comes_in(store: Store, passwords: Passwords) -> None:
     amy, hashed = (await make.organisation(store)).members["amy"], await passwords.hash(RIGHT)
-    await store.write(lambda tx: members.change_password(tx, amy.id, hashed))
+    await store.write(lambda tx: members.change_password(tx, amy.id, Verifiers(hashed)))
     await store.write(lambda tx: members.change_status(tx, "amy", MemberStatus.DISABLED))
     assert await credentials.sign_in(store, passwords, name="amy", password=RIGHT) is None
     await store.write(lambda tx: members.change_status(tx, "amy", MemberStatus.ACTIVE))
@@ -113,7 +113,7 @@ async def test_a_disabled_member_stays_out_and_an_enabled_one_comes_in(store: St
 async def test_an_unknown_name_takes_as_long_as_a_wrong_password(store: Store) -> None:
     passwords = Passwords()
     amy, hashed = (await make.organisation(store)).members["amy"], await passwords.hash(RIGHT)
-    await store.write(lambda tx: members.change_password(tx, amy.id, hashed))
+    await store.write(lambda tx: members.change_password(tx, amy.id, Verifiers(hashed)))
 
     async def took(name: str) -> float:
         began = time.perf_counter()

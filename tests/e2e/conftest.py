@@ -19,7 +19,7 @@ from playwright.async_api import Browser, BrowserContext, Page, async_playwright
 
 from mailroom.core.secrets import Secret
 from mailroom.directory import addresses, domains, members
-from mailroom.directory.model import DomainState, Role
+from mailroom.directory.model import DomainState, Role, Verifiers
 from mailroom.mailboxes import create
 from mailroom.runtime.app import App
 from mailroom.runtime.serve import running
@@ -120,7 +120,9 @@ async def site(sqlite_url: str, tmp_path: Path, pictures: Path, tool: Callable[[
 def _people(tx: Tx, hashed: str) -> None:
     organisation_id = members.found_organisation(tx, "Corp")
     domains.add(tx, organisation_id, DOMAIN, state=DomainState.ACTIVE)
-    amy = create.member(tx, organisation_id, "amy", name="Amy Zhang", password_hash=hashed, role=Role.ADMINISTRATOR)
+    amy = create.member(
+        tx, organisation_id, "amy", name="Amy Zhang", password_hash=Verifiers(hashed), role=Role.ADMINISTRATOR
+    )
     support = addresses.parse_new(f"support@{DOMAIN}")
     create.public(tx, organisation_id, support, name="Support", users=[amy])
 

@@ -5,11 +5,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
 from mailroom.core import settings
+from mailroom.core.settings import Listen
 from mailroom.directory import addresses, domains, members
 from mailroom.directory.model import DomainState, Role
 from mailroom.mailboxes import create
@@ -29,7 +31,7 @@ def variables_for(data: Path) -> dict[str, str]:
     return {
         "MAILROOM_DATA": str(data),
         "MAILROOM_HOSTNAME": "mailroom.test",
-        "MAILROOM_LISTEN__SMTP": "127.0.0.1:0",
+        **{f"MAILROOM_LISTEN__{one.name.upper()}": "127.0.0.1:0" for one in fields(Listen)},
         "MAILROOM_EGRESS__ALLOW": "127.0.0.0/8",
         "MAILROOM_LIMITS__CONNECTIONS_PER_ADDRESS": "1000",
     }

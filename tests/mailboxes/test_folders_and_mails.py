@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Sequence
 
 import pytest
@@ -20,9 +21,10 @@ from mailroom.core.errors import (
 from mailroom.core.ids import FolderId, MailboxId, Modseq, Uid
 from mailroom.directory import access, addresses
 from mailroom.mailboxes import access as doors
-from mailroom.mailboxes import change, create, queries, quota, read
-from mailroom.mailboxes.change import How, Marks
-from mailroom.mailboxes.model import NO_FLAGS, Flag, FolderRole, MailboxStatus
+from mailroom.mailboxes import change, create, folders, queries, quota, read
+from mailroom.mailboxes.change import Copied, How
+from mailroom.mailboxes.model import NO_FLAGS, Flag, FolderRole, MailboxStatus, Marks
+from mailroom.mailboxes.uids import ranges
 from mailroom.storage.ports import Store, Tx
 from tests import make
 
@@ -42,11 +44,15 @@ async def put(store: Store, into: FolderId, count: int = 1, *, flags: Flag = NO_
 
 def counters(tx: Tx, folder_id: FolderId) -> tuple[int, int]:
     """How many mails, and unseen ones, the folder says that it has; and it tells the truth."""
-    folder = queries.folder(tx, folder_id)
+    folder = queries.folders.folder(tx, folder_id)
     assert folder is not None
     mails = read.changes(tx, folder_id, since=Modseq(0)).changed
     assert (len(mails), sum(SEEN not in mail.flags for mail in mails)) == (folder.mails, folder.unseen)
     return folder.mails, folder.unseen
+
+
+def moved(uid: int, to: int) -> Copied:
+    return Copied(array("I", [uid]), Uid(to))
 
 
 async def used(store: Store, mailbox_id: MailboxId) -> int:
@@ -67,24 +73,24 @@ async def test_what_names_no_folder_is_refused(store: Store) -> None:
     amy = (await make.organisation(store)).mailboxes["amy"]
     for name in ("", " a", "a/", "/a", "a//b", "a/ b", "a\nb", "x" * 256):
         with pytest.raises(InvalidValue):
-            await store.write(lambda tx, name=name: create.folder(tx, amy, name))  # type: ignore[misc]  # a lambda's default
+            await store.write(lambda tx, name=name: folders.create(tx, amy, name))  # type: ignore[misc]  # a lambda's default
 
 
 async def test_folders_of_ones_own_come_last_by_name_and_differ(store: Store) -> None:
     amy = (await make.organisation(store)).mailboxes["amy"]
     for name in ("work/2026", "Work", "会议"):
-        await store.write(lambda tx, name=name: create.folder(tx, amy, name))  # type: ignore[misc]  # a lambda's default
+        await store.write(lambda tx, name=name: folders.create(tx, amy, name))  # type: ignore[misc]  # a lambda's default
     names = [each.name for each in await store.read(lambda tx: read.folders(tx, amy))]
-    assert names[5:] == ["Work", "work/2026", "会议"]
-    for name in ("Work", "Sent", "inbox", "INBOX"):
+    assert names[5:] == ["Work", "work", "work/2026", "会议"]
+    for name in ("Work", "work", "Sent", "inbox", "INBOX"):
         with pytest.raises(NameTaken):
-            await store.write(lambda tx, name=name: create.folder(tx, amy, name))  # type: ignore[misc]  # a lambda's default
+            await store.write(lambda tx, name=name: folders.create(tx, amy, name))  # type: ignore[misc]  # a lambda's default
 
 
 async def test_uids_ascend_and_are_not_given_again_after_an_expunge(store: Store) -> None:
     folder = await inbox(store, (await make.organisation(store)).mailboxes["amy"])
     assert await put(store, folder, 3, flags=DELETED) == [1, 2, 3]
-    assert await store.write(lambda tx: change.expunge(tx, folder)) == [1, 2, 3]
+    assert await store.write(lambda tx: change.expunge(tx, folder)) == array("I", [1, 2, 3])
     assert await put(store, folder) == [4]
 
 
@@ -99,19 +105,19 @@ async def test_every_change_raises_modseq_and_says_so(store: Store) -> None:
         return changes.modseq
 
     since = await now()
-    await store.write(lambda tx: change.mark(tx, folder, [Uid(1)], How.ADD, Marks(SEEN)))
+    await store.write(lambda tx: change.mark(tx, folder, ((1, 1),), How.ADD, Marks(SEEN)))
     changes = await store.read(lambda tx: read.changes(tx, folder, since=Modseq(since)))
     assert ([mail.uid for mail in changes.changed], changes.vanished) == ([1], ())
     since = await now()
-    await store.write(lambda tx: change.mark(tx, folder, [Uid(2)], How.ADD, Marks(DELETED)))
+    await store.write(lambda tx: change.mark(tx, folder, ((2, 2),), How.ADD, Marks(DELETED)))
     await now()
     await store.write(lambda tx: change.expunge(tx, folder))
     await now()
     changes = await store.read(lambda tx: read.changes(tx, folder, since=Modseq(since)))
     assert (changes.changed, changes.vanished) == ((), (2,))
     # What changes nothing is no change.
-    await store.write(lambda tx: change.mark(tx, folder, [Uid(1), Uid(2), Uid(9)], How.ADD, Marks(SEEN)))
-    assert await store.write(lambda tx: change.expunge(tx, folder)) == []
+    await store.write(lambda tx: change.mark(tx, folder, ((1, 2), (9, 9)), How.ADD, Marks(SEEN)))
+    assert await store.write(lambda tx: len(change.expunge(tx, folder))) == 0
     assert await now() == seen[-2]
     assert sorted(set(seen)) == seen[:-1]
 
@@ -130,7 +136,7 @@ async def test_flags_are_added_removed_and_replaced(store: Store) -> None:
     folder = await inbox(store, (await make.organisation(store)).mailboxes["amy"])
     for how, marks, expected in MARKED:
         uid = (await store.write(lambda tx: make.appended(tx, folder, flags=SEEN, keywords=["old"]))).uid
-        await store.write(lambda tx, u=uid, h=how, m=marks: change.mark(tx, folder, [u], h, m))  # type: ignore[misc]  # a lambda's default
+        await store.write(lambda tx, u=uid, h=how, m=marks: change.mark(tx, folder, ((u, u),), h, m))  # type: ignore[misc]  # a lambda's default
         mail, _ = await store.read(lambda tx, uid=uid: read.mail(tx, folder, uid))  # type: ignore[misc]  # a lambda's default
         assert Marks(mail.flags, mail.keywords) == expected
     assert await store.read(lambda tx: counters(tx, folder)) == (6, 3)
@@ -141,7 +147,7 @@ async def test_only_the_named_and_deleted_are_expunged(store: Store) -> None:
     folder = await inbox(store, amy)
     await put(store, folder, 2, flags=DELETED)
     await put(store, folder, 2)
-    assert await store.write(lambda tx: change.expunge(tx, folder, [Uid(2), Uid(3), Uid(9)])) == [2]
+    assert await store.write(lambda tx: list(change.expunge(tx, folder, ((2, 3), (9, 9))))) == [2]
     assert await store.read(lambda tx: counters(tx, folder)) == (3, 3)
     assert await used(store, amy) == 3 * len(make.mail())
 
@@ -152,8 +158,10 @@ async def test_copies_keep_their_flags_and_count_against_the_quota(store: Store)
     await put(store, target)
     await put(store, source, 2, flags=SEEN | FLAGGED)
     await put(store, source)
-    uids = [Uid(3), Uid(1), Uid(1), Uid(7)]
-    assert await store.write(lambda tx: change.copy(tx, source, uids, into=target)) == {1: 2, 3: 3}
+    uids = ranges([3, 1, 1, 7])
+    assert await store.write(lambda tx: change.copy(tx, source, uids, into=target)) == Copied(
+        array("I", [1, 3]), Uid(2)
+    )
     mail, content = await store.read(lambda tx: read.mail(tx, target, Uid(2)))
     assert (mail.flags, content.message_id) == (SEEN | FLAGGED, "<1@out.example>")
     assert await store.read(lambda tx: counters(tx, target)) == (3, 2)
@@ -165,13 +173,13 @@ async def test_a_copy_that_does_not_fit_is_refused_whole(store: Store) -> None:
     source, target = await inbox(store, made["amy"]), await inbox(store, made["bob"])
     await put(store, source, 3)
     await store.write(lambda tx: quota.change(tx, made["bob"], 2 * len(make.mail())))
-    uids = [Uid(1), Uid(2), Uid(3)]
+    uids = ((1, 3),)
     for verb in (change.copy, change.move):
         with pytest.raises(OverQuota):
             await store.write(lambda tx, verb=verb: verb(tx, source, uids, into=target))  # type: ignore[misc]  # a lambda's default
     assert await store.read(lambda tx: (counters(tx, source)[0], counters(tx, target)[0])) == (3, 0)
     assert (await used(store, made["amy"]), await used(store, made["bob"])) == (3 * len(make.mail()), 0)
-    await store.write(lambda tx: change.copy(tx, source, uids[:2], into=target))
+    await store.write(lambda tx: change.copy(tx, source, ((1, 2),), into=target))
 
 
 async def test_a_move_takes_the_octets_along_and_asks_no_quota_at_home(store: Store) -> None:
@@ -181,9 +189,9 @@ async def test_a_move_takes_the_octets_along_and_asks_no_quota_at_home(store: St
     await put(store, source, 2)
     size = len(make.mail())
     await store.write(lambda tx: quota.change(tx, made["amy"], 2 * size))
-    assert await store.write(lambda tx: change.move(tx, source, [Uid(1)], into=trash)) == {1: 1}
+    assert await store.write(lambda tx: change.move(tx, source, ((1, 1),), into=trash)) == moved(1, 1)
     assert await used(store, made["amy"]) == 2 * size
-    assert await store.write(lambda tx: change.move(tx, source, [Uid(2)], into=target)) == {2: 1}
+    assert await store.write(lambda tx: change.move(tx, source, ((2, 2),), into=target)) == moved(2, 1)
     assert (await used(store, made["amy"]), await used(store, made["bob"])) == (size, size)
     assert (await store.read(lambda tx: read.changes(tx, source, since=Modseq(0)))).vanished == (1, 2)
 
@@ -191,7 +199,7 @@ async def test_a_move_takes_the_octets_along_and_asks_no_quota_at_home(store: St
 async def test_a_move_within_one_folder_gives_a_new_number(store: Store) -> None:
     folder = await inbox(store, (await make.organisation(store)).mailboxes["amy"])
     await put(store, folder, 2)
-    assert await store.write(lambda tx: change.move(tx, folder, [Uid(1)], into=folder)) == {1: 3}
+    assert await store.write(lambda tx: change.move(tx, folder, ((1, 1),), into=folder)) == moved(1, 3)
     mails = (await store.read(lambda tx: read.changes(tx, folder, since=Modseq(0)))).changed
     assert [mail.uid for mail in mails] == [2, 3]
 
@@ -300,9 +308,9 @@ async def test_what_is_not_there_is_not_found(store: Store) -> None:
         lambda tx: read.mail(tx, folder, Uid(1)),
         lambda tx: read.mailbox(tx, MailboxId(999)),
         lambda tx: read.changes(tx, gone, since=Modseq(0)),
-        lambda tx: change.mark(tx, gone, [Uid(1)], How.ADD, Marks(SEEN)),
-        lambda tx: change.copy(tx, gone, [Uid(1)], into=folder),
-        lambda tx: change.move(tx, folder, [Uid(1)], into=gone),
+        lambda tx: change.mark(tx, gone, ((1, 1),), How.ADD, Marks(SEEN)),
+        lambda tx: change.copy(tx, gone, ((1, 1),), into=folder),
+        lambda tx: change.move(tx, folder, ((1, 1),), into=gone),
         lambda tx: change.expunge(tx, gone),
         lambda tx: make.appended(tx, gone),
     ):
@@ -313,7 +321,7 @@ async def test_what_is_not_there_is_not_found(store: Store) -> None:
 async def test_many_mails_are_changed_at_once(store: Store) -> None:
     folder = await inbox(store, (await make.organisation(store)).mailboxes["amy"])
     uids = await put(store, folder, 1200)
-    await store.write(lambda tx: change.mark(tx, folder, uids, How.ADD, Marks(SEEN | DELETED)))
+    await store.write(lambda tx: change.mark(tx, folder, ranges(uids), How.ADD, Marks(SEEN | DELETED)))
     assert (await store.read(lambda tx: make.folder(tx, MailboxId(1)))).unseen == 0
-    assert len(await store.write(lambda tx: change.expunge(tx, folder, uids[:1100]))) == 1100
+    assert len(await store.write(lambda tx: change.expunge(tx, folder, ranges(uids[:1100])))) == 1100
     assert await store.read(lambda tx: counters(tx, folder)) == (100, 0)

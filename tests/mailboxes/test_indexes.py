@@ -1,24 +1,76 @@
 # SPDX-FileCopyrightText: The Mailroom authors
 # SPDX-License-Identifier: Apache-2.0
-"""Partial indexes are used: a query that asks for the same in other words would read the whole table."""
+"""Indexes are used: what a mail program asks all day must not read through a folder, nor a job through a table."""
 
 from __future__ import annotations
 
 import contextlib
+from typing import Any
 
 import apsw
-from sqlalchemy.dialects.sqlite.base import SQLiteDialect
+import pytest
+from sqlalchemy.sql.expression import Executable
 
-from mailroom.mailboxes import queries
-from mailroom.storage.sql import Statements
+from mailroom.core.ids import Modseq
+from mailroom.mailboxes.model import NO_FLAGS, Flag
+from mailroom.mailboxes.queries import blobs, contents, folders, mailboxes, mails, search
+from mailroom.mailboxes.query import Changed, Flagged
+from mailroom.mailboxes.search import _plan
+from mailroom.storage.engines.sqlite import statements
+
+LISTS = {"uids": [1, 2], "ids": [1, 2], "folder_ids": [1, 2]}
 
 
-def test_the_collector_does_not_read_through_all_blobs(sqlite_url: str) -> None:
-    sql, values = (
-        Statements(SQLiteDialect(paramstyle="named"))
-        .get(queries._COLLECTABLE_BLOBS)
-        .bind({"unpinned_before": 1, "doomed_before": 1, "limit": 1})
-    )
+def searching(query: Any) -> Executable:
+    return search._statement(_plan(query).bounds.index, whole=False, said=False)
+
+
+BY_KEY = "mails USING PRIMARY KEY (folder_id=? AND uid"
+PLANS = {
+    "the collector": (blobs._COLLECTABLE_BLOBS, "blobs_unreferred"),
+    "flags of a range": (mails._FLAGS_OF.range, BY_KEY),
+    "flags of some": (mails._FLAGS_OF.named, BY_KEY),
+    "flags since": (mails._FLAGS_SINCE.range, "mails_modseq (folder_id=? AND modseq>?)"),
+    "flags of some since": (mails._FLAGS_SINCE.named, "mails_modseq (folder_id=? AND modseq>?)"),
+    "rows since": (mails._rows(("envelope",), since=True).range, "mails_modseq (folder_id=? AND modseq>?)"),
+    "rows of some": (mails._rows(("envelope",), since=False).named, BY_KEY),
+    "what a view has missed": (mails._CHANGED, "mails_modseq (folder_id=? AND modseq>?)"),
+    "what has gone": (mails._VANISHED, "expunged_modseq (folder_id=? AND modseq>?)"),
+    "new mails": (mails._UIDS_ABOVE, BY_KEY),
+    "the first unseen": (mails._FIRST_UNSEEN, "mails_unseen (folder_id=?"),
+    "how many deleted": (mails._COUNT_DELETED, "mails_deleted (folder_id=?"),
+    "expunge": (mails._PICK_DELETED.range, "mails_deleted (folder_id=?"),
+    "expunge some": (mails._PICK_DELETED.named, "mails_deleted (folder_id=?"),
+    "who changed it since": (mails._TOUCHED_UIDS.range, "mails_modseq (folder_id=? AND modseq>?)"),
+    "mark": (mails._SET_FLAGS.range, BY_KEY),
+    "mark some": (mails._SET_FLAGS.named, BY_KEY),
+    "count the unseen": (mails._COUNT_UNSEEN.named, BY_KEY),
+    "copy": (mails._COPY.named, BY_KEY),
+    "remove": (mails._REMOVE.named, BY_KEY),
+    "sort": (mails._BY_SAID.named, BY_KEY),
+    "search unseen": (searching(Flagged(Flag.SEEN, NO_FLAGS)), "mails_unseen (folder_id=? AND uid"),
+    "search deleted": (searching(Flagged(Flag.DELETED, Flag.DELETED)), "mails_deleted (folder_id=? AND uid"),
+    "search modseq": (searching(Changed(Modseq(5))), "mails_modseq (folder_id=? AND modseq>?)"),
+    "search": (searching(Flagged(Flag.SEEN, Flag.SEEN)), BY_KEY),
+    "a folder by name": (
+        folders._FOLDER_BY_NAME,
+        "folders USING INDEX sqlite_autoindex_folders_1 (mailbox_id=? AND name=?)",
+    ),
+    "a folder by role": (folders._FOLDER_BY_ROLE, "folders USING INDEX"),
+    "keywords": (folders._KEYWORDS, "keywords USING INDEX"),
+    "subscriptions": (folders._SUBSCRIBED, "subscriptions USING COVERING INDEX"),
+    "references": (contents._COUNT_REFS, "contents USING INTEGER PRIMARY KEY"),
+    "bodies": (contents._BODIES, "bodies USING INTEGER PRIMARY KEY"),
+    "who may look": (mailboxes._REACHABLE, "access USING INDEX access_member"),
+}
+
+
+@pytest.mark.parametrize(("statement", "expected"), PLANS.values(), ids=PLANS)
+def test_no_more_is_read_than_is_asked_for(sqlite_url: str, statement: Executable, expected: str) -> None:
+    given = dict.fromkeys(statement.compile().params, 1) | LISTS  # type: ignore[attr-defined]  # executables are compiled elements
+    text, values = statements.get(statement).bind(given)
+    used = {name: value for name, value in values.items() if f":{name}" in text}
     with contextlib.closing(apsw.Connection(sqlite_url.removeprefix("sqlite:///"))) as file:
-        plan = [str(row[3]) for row in file.execute(f"EXPLAIN QUERY PLAN {sql}", dict(values))]
-    assert any("blobs_unreferred" in step for step in plan), plan
+        plan = [str(row[3]) for row in file.execute(f"EXPLAIN QUERY PLAN {text}", used)]
+    assert any(expected in step for step in plan), plan
+    assert not any(step.startswith(("SCAN mails", "SCAN contents", "SCAN folders")) for step in plan), plan

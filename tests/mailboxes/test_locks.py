@@ -5,21 +5,27 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
 import psycopg
 import pytest
+from sqlalchemy import select
 
-from mailroom.core.ids import FolderId, Uid
-from mailroom.mailboxes import change, read
-from mailroom.mailboxes.change import How, Marks
-from mailroom.mailboxes.model import Flag
+from mailroom.core.errors import NameTaken, NotFound
+from mailroom.core.ids import FolderId, MailboxId, Modseq
+from mailroom.mailboxes import change, folders, read
+from mailroom.mailboxes.change import How
+from mailroom.mailboxes.model import Flag, FolderRole, Marks
+from mailroom.mailboxes.uids import EVERY, ranges
+from mailroom.storage import schema
 from mailroom.storage.engines import open_store
 from mailroom.storage.ports import Tx
 from tests import make
 
-UIDS = [Uid(uid) for uid in range(1, 9)]
+UIDS = ((1, 8),)
+_REFS = select(schema.contents.c.id, schema.contents.c.refs)
 WAITING = """
     SELECT count(*) FROM pg_stat_activity
     WHERE wait_event_type = 'Lock' AND query_start < clock_timestamp() - interval '100 ms' AND datname = %s
@@ -40,7 +46,20 @@ def expunge(tx: Tx, source: FolderId, _target: FolderId) -> object:
     return change.expunge(tx, source)
 
 
-@pytest.mark.parametrize(("verb", "held"), [(copy, "bob"), (move, "amy"), (move, "bob"), (expunge, "amy")])
+def remove(tx: Tx, _source: FolderId, _target: FolderId) -> object:
+    folders.remove(tx, folders.create(tx, MailboxId(1), "new"))
+    return True
+
+
+def rename_inbox(tx: Tx, _source: FolderId, _target: FolderId) -> object:
+    folders.rename(tx, MailboxId(1), "INBOX", "new")
+    return True
+
+
+@pytest.mark.parametrize(
+    ("verb", "held"),
+    [(copy, "bob"), (move, "amy"), (move, "bob"), (expunge, "amy"), (remove, "amy"), (rename_inbox, "amy")],
+)
 async def test_who_waits_for_a_mailbox_holds_no_folder(postgres_url: str, verb: Verb, held: str) -> None:
     store = open_store(postgres_url)
     made = (await make.organisation(store)).mailboxes
@@ -61,21 +80,23 @@ async def test_who_waits_for_a_mailbox_holds_no_folder(postgres_url: str, verb: 
 async def test_copies_to_and_fro_among_deliveries_all_come_through(postgres_url: str, tmp_path: Path) -> None:
     store, other = open_store(postgres_url), open_store(postgres_url)
     made = (await make.organisation(store)).mailboxes
-    folders = await store.read(lambda tx: [make.folder(tx, made[userid]).id for userid in ("amy", "bob")])
+    inboxes = await store.read(lambda tx: [make.folder(tx, made[userid]).id for userid in ("amy", "bob")])
     acceptance = make.acceptance(store, tmp_path)
     for _ in range(4):
         await make.delivered(acceptance, make.mail(), "amy@corp.example", "bob@corp.example")
 
     async def transfer(number: int) -> None:
-        source, target = folders if number % 2 else folders[::-1]
+        source, target = inboxes if number % 2 else inboxes[::-1]
         node = store if number % 4 < 2 else other
-        uids = [Uid(1 + number % 4), Uid(1 + (number + 1) % 4)]
+        uids = ranges([1 + number % 4, 1 + (number + 1) % 4])
         verb = change.move if number % 5 == 0 else change.copy
         await node.write(lambda tx: verb(tx, source, uids, into=target))
 
     async def expunge_some(number: int) -> None:
-        folder_id = folders[number % 2]
-        await other.write(lambda tx: change.mark(tx, folder_id, [Uid(5 + number)], How.ADD, Marks(Flag.DELETED)))
+        folder_id = inboxes[number % 2]
+        await other.write(
+            lambda tx: change.mark(tx, folder_id, ((5 + number, 5 + number),), How.ADD, Marks(Flag.DELETED))
+        )
         await other.write(lambda tx: change.expunge(tx, folder_id))
 
     async with asyncio.timeout(60):
@@ -93,5 +114,57 @@ async def test_copies_to_and_fro_among_deliveries_all_come_through(postgres_url:
             assert read.mailbox(tx, made[userid]).used == sum(mail.size for mail in mails)
 
     await store.read(look)
+    await store.close()
+    await other.close()
+
+
+async def test_folders_come_and_go_while_mails_are_put_into_them(postgres_url: str) -> None:
+    store, other = open_store(postgres_url), open_store(postgres_url)
+    amy = (await make.organisation(store)).mailboxes["amy"]
+    trash = (await store.read(lambda tx: make.folder(tx, amy, FolderRole.TRASH))).id
+    refused = 0
+
+    async def attempt(number: int) -> None:
+        nonlocal refused
+        try:
+            await (store if number % 2 else other).write(lambda tx: turn(tx, number))
+        except (NotFound, NameTaken):
+            refused += 1
+
+    def turn(tx: Tx, number: int) -> None:
+        name = f"a/{number % 3}"
+        if number % 7 == 0:
+            folders.create(tx, amy, name)
+            return
+        folder = folders.by_name(tx, amy, name)
+        if folder is None:
+            raise NotFound(what="folder", name=name)
+        verb = number % 7
+        if verb == 1:
+            folders.remove(tx, folder.id)
+        elif verb == 2:
+            folders.rename(tx, amy, name, f"a/{(number + 1) % 3}")
+        elif verb == 3:
+            change.copy(tx, folder.id, EVERY, into=trash)
+        elif verb == 4:
+            change.mark(tx, folder.id, EVERY, How.ADD, Marks(Flag.DELETED, frozenset({"Work"})))
+        else:
+            make.appended(tx, folder.id, keywords=["Home"])
+
+    async with asyncio.timeout(60):
+        await asyncio.gather(*(attempt(number * 5 % 211) for number in range(211)))
+
+    def look(tx: Tx) -> None:
+        every = read.folders(tx, amy)
+        shown: Counter[int] = Counter()
+        for folder in every:
+            mails = read.changes(tx, folder.id, since=Modseq(0)).changed
+            assert (folder.mails, folder.size) == (len(mails), sum(mail.size for mail in mails))
+            shown.update(mail.content_id for mail in mails)
+        assert read.mailbox(tx, amy).used == sum(folder.size for folder in every)
+        assert {row[0]: row[1] for row in tx.all(_REFS)} == shown
+
+    await store.read(look)
+    assert refused < 150
     await store.close()
     await other.close()

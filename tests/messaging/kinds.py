@@ -74,6 +74,9 @@ class Told:
         finally:
             self.under_way -= 1
 
+    async def close(self) -> None:
+        self.parcels.clear()
+
     async def sending(self, parcels: int) -> None:
         """Wait until so many parcels have come in all."""
         async with asyncio.timeout(20), self.began:

@@ -183,7 +183,7 @@ async def test_a_kind_with_a_bug_is_logged_and_its_recipient_tried_again(
     await kinds.round_(dispatch)
     assert await kinds.states(store) == {"a": "queued", "b": "sent"}
     assert "a bug of the kind" in "".join(capfd.readouterr())
-    assert dispatch._under_way[sender_id] == 0
+    assert dispatch._under_way.total() == 0
     assert {entry.address: entry.reason for entry in await kinds.entries(store)}["a"] == "internal RuntimeError"
     watch.now += 15 * SECOND  # the first wait and its jitter
     assert await kinds.round_(dispatch) == 1

@@ -73,8 +73,8 @@ class Desk:
         await self.attempt(outcome)
 
     async def disabled(self) -> list[object]:
-        facts = await self.store.write(lambda tx: outbox.claim(tx, lease="t", until=tx.now + DAY * 99, limit=9))
-        return [each.fact for each in facts]
+        facts = await self.store.write(lambda tx: outbox.claim(tx, lease="t", until=tx.now + DAY * 99, limit=99))
+        return [each.fact for each in facts if isinstance(each.fact, SenderDisabled)]
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from pathlib import Path
 from mailroom.core import ids
 from mailroom.core.ids import MailboxId, Modseq, SenderId
 from mailroom.core.text import LANGUAGES, translation
+from mailroom.delivery.returns import Returns
 from mailroom.directory import addresses, members
 from mailroom.directory.model import Role
 from mailroom.events import outbox
@@ -47,7 +48,11 @@ async def inboxes(store: Store) -> dict[str, int]:
 
 
 def react(store: Store) -> React:
-    return React(store, reactions.table(alarms=Alarms("mx.corp.example")), ids.new)
+    return React(
+        store,
+        reactions.table(alarms=Alarms("mx.corp.example"), returns=Returns("mx.corp.example", make.posting())),
+        ids.new,
+    )
 
 
 async def test_every_administrator_has_it_in_his_inbox_and_nobody_is_pushed(store: Store, tmp_path: Path) -> None:

@@ -15,9 +15,11 @@ from sqlalchemy import select
 from mailroom.core import ids
 from mailroom.core.ids import FolderId, Modseq
 from mailroom.delivery.accept import Acceptance
+from mailroom.delivery.returns import Returns
 from mailroom.mailboxes import change, read
-from mailroom.mailboxes.change import How, Marks
-from mailroom.mailboxes.model import Flag, FolderRole
+from mailroom.mailboxes.change import How
+from mailroom.mailboxes.model import Flag, FolderRole, Marks
+from mailroom.mailboxes.uids import ranges
 from mailroom.messaging.senders import Senders
 from mailroom.notify.alarms import Alarms
 from mailroom.notify.new_mail import SAMPLE
@@ -25,7 +27,6 @@ from mailroom.notify.settings import NotifySettings
 from mailroom.runtime import reactions
 from mailroom.runtime.workers import React
 from mailroom.senders.catalogue import open_kinds
-from mailroom.senders.contract import Tools
 from mailroom.senders.egress import Egress
 from mailroom.senders.http import Http
 from mailroom.storage import schema
@@ -33,6 +34,7 @@ from mailroom.storage.ports import Store, Tx
 from mailroom.storage.seal import Seal
 from tests import make
 from tests.messaging import kinds
+from tests.senders.peers import tools
 
 PUSHES = select(schema.messages.c.content).order_by(schema.messages.c.id)
 FIELDS = ["to", "msgid", "sender", "from", "subject", "body", "attachnum", "attachlist"]
@@ -45,12 +47,16 @@ def acceptance(store: Store, tmp_path: Path) -> Acceptance:
 
 @pytest.fixture
 def react(store: Store) -> React:
-    return React(store, reactions.table(alarms=Alarms("mx.corp.example")), ids.new)
+    return React(
+        store,
+        reactions.table(alarms=Alarms("mx.corp.example"), returns=Returns("mx.corp.example", make.posting())),
+        ids.new,
+    )
 
 
 async def push_url(store: Store, folder: Path, url: str) -> None:
     http = Http(Egress())
-    notify = NotifySettings(Senders(open_kinds(Tools(http)), Seal.open(folder / "secret.key")))
+    notify = NotifySettings(Senders(open_kinds(tools(http)), Seal.open(folder / "secret.key")))
     await store.write(lambda tx: notify.change(tx, "push_url", url))
     await http.close()
 
@@ -189,7 +195,7 @@ async def test_a_mail_that_has_gone_is_not_pushed(
     def remove(tx: Tx) -> None:
         folder = make.folder(tx, made.mailboxes["amy"])
         uids = [mail.uid for mail in read.changes(tx, folder.id, since=Modseq(0)).changed]
-        change.mark(tx, folder.id, uids, How.ADD, Marks(Flag.DELETED))
+        change.mark(tx, folder.id, ranges(uids), How.ADD, Marks(Flag.DELETED))
         change.expunge(tx, folder.id)
 
     await store.write(remove)
@@ -208,7 +214,7 @@ async def test_copies_and_moves_and_appends_push_nothing(
 
     inbox, sent = await store.read(folders)
     await make.delivered(acceptance, make.mail(), "amy@corp.example")
-    await store.write(lambda tx: change.copy(tx, inbox, [ids.Uid(1)], into=sent))
-    await store.write(lambda tx: change.move(tx, inbox, [ids.Uid(1)], into=sent))
+    await store.write(lambda tx: change.copy(tx, inbox, ((1, 1),), into=sent))
+    await store.write(lambda tx: change.move(tx, inbox, ((1, 1),), into=sent))
     await store.write(lambda tx: make.appended(tx, inbox))
     assert (await react.once(), len(await pushes(store))) == (1, 1)

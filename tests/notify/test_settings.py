@@ -16,11 +16,11 @@ from mailroom.messaging.senders import Senders
 from mailroom.notify import settings
 from mailroom.notify.settings import NotifySettings
 from mailroom.senders.catalogue import open_kinds
-from mailroom.senders.contract import Tools
 from mailroom.senders.egress import Egress
 from mailroom.senders.http import Http
 from mailroom.storage.ports import Store
 from mailroom.storage.seal import Seal
+from tests.senders.peers import tools
 
 URL = "https://hook.example/new?key=1"
 ALL = {"push_url": URL, "push_format": "xml", "push_verify_tls": "no", "push_secret": "s3cret-enough"}
@@ -35,7 +35,7 @@ async def http() -> AsyncIterator[Http]:
 
 @pytest.fixture
 def notify(http: Http, tmp_path: Path) -> NotifySettings:
-    return NotifySettings(Senders(open_kinds(Tools(http)), Seal.open(tmp_path / "secret.key")))
+    return NotifySettings(Senders(open_kinds(tools(http)), Seal.open(tmp_path / "secret.key")))
 
 
 async def change(store: Store, notify: NotifySettings, **values: str) -> None:

@@ -20,9 +20,10 @@ from sqlalchemy import select
 from mailroom.core.errors import OverQuota
 from mailroom.core.ids import ContentId, FolderId, MailboxId, Modseq, Uid
 from mailroom.directory import members
-from mailroom.mailboxes import change, queries, quota, read
-from mailroom.mailboxes.change import How, Marks
-from mailroom.mailboxes.model import NO_FLAGS, Flag, FolderRole, Mail, MailboxKind, Placed
+from mailroom.mailboxes import change, fetch, queries, quota, read, views
+from mailroom.mailboxes.change import How
+from mailroom.mailboxes.model import NO_FLAGS, Flag, FolderRole, Mail, MailboxKind, Marks, Placed
+from mailroom.mailboxes.uids import EVERY, ranges
 from mailroom.storage import schema
 from mailroom.storage.engines import open_store
 from mailroom.storage.ports import Store, Tx, Work
@@ -81,9 +82,9 @@ class Mailboxes(RuleBasedStateMachine):
     def furnish(self, tx: Tx) -> None:
         organisation_id = members.organisation(tx)
         for number in range(2):
-            mailbox_id = queries.add_mailbox(tx, organisation_id, MailboxKind.PUBLIC, "x", None)
+            mailbox_id = queries.mailboxes.add(tx, organisation_id, MailboxKind.PUBLIC, "x", None)
             self.mailboxes.append(mailbox_id)
-            self.shelves += [Shelf(queries.add_folder(tx, mailbox_id, role.name, role), number) for role in ROLES]
+            self.shelves += [Shelf(queries.folders.add(tx, mailbox_id, role.name, role), number) for role in ROLES]
 
     def used(self, mailbox: int) -> int:
         return sum(size for shelf in self.shelves if shelf.mailbox == mailbox for _, size in shelf.mails.values())
@@ -118,8 +119,12 @@ class Mailboxes(RuleBasedStateMachine):
             shelf.mails[uid] = (after, size)
             if after != before:
                 changed.add(uid)
-        mails = self.write(lambda tx: change.mark(tx, shelf.id, uids, how, Marks(flags, keywords)))
-        assert {mail.uid for mail in mails} == changed
+
+        def work(tx: Tx) -> set[int]:
+            marked = change.mark(tx, shelf.id, ranges(uids), how, Marks(flags, keywords))
+            return {row[0] for row in fetch.flags(tx, shelf.id, EVERY) if row[3] == marked.modseq}
+
+        assert self.write(work) == changed
 
     @rule(at=folders, to=folders, uids=chosen, verb=some.sampled_from([change.copy, change.move]))
     def transfer(self, at: int, to: int, uids: list[Uid], verb: Any) -> None:
@@ -127,7 +132,8 @@ class Mailboxes(RuleBasedStateMachine):
         moving = {uid: source.mails[uid] for uid in source.there(uids)}
 
         def work(tx: Tx) -> Any:
-            return verb(tx, source.id, uids, into=target.id)
+            copied = verb(tx, source.id, ranges(uids), into=target.id)
+            return {uid: copied.first + place for place, uid in enumerate(copied.uids)}
 
         stays_home = verb is change.move and source.mailbox == target.mailbox
         if moving and not stays_home and not self.fits(target.mailbox, sum(size for _, size in moving.values())):
@@ -150,7 +156,8 @@ class Mailboxes(RuleBasedStateMachine):
         ]
         for uid in gone:
             del shelf.mails[uid]
-        assert self.write(lambda tx: change.expunge(tx, shelf.id, uids)) == gone
+        these = EVERY if uids is None else ranges(uids)
+        assert list(self.write(lambda tx: change.expunge(tx, shelf.id, these))) == gone
 
     @rule(at=some.integers(0, 1), limit=some.sampled_from([0, 1000, 3000]))
     def limit(self, at: int, limit: int) -> None:
@@ -177,12 +184,15 @@ class Mailboxes(RuleBasedStateMachine):
     def look(self, tx: Tx) -> None:
         shown: Counter[ContentId] = Counter()
         for shelf in self.shelves:
-            folder = queries.folder(tx, shelf.id)
+            folder = queries.folders.folder(tx, shelf.id)
             assert folder is not None
             mails = read.changes(tx, shelf.id, since=BEGINNING).changed
             assert {mail.uid: (Marks(mail.flags, mail.keywords), mail.size) for mail in mails} == shelf.mails
             unseen = sum(Flag.SEEN not in marks.flags for marks, _ in shelf.mails.values())
+            size = sum(size for _, size in shelf.mails.values())
             assert (folder.uidnext, folder.mails, folder.unseen) == (shelf.next, len(shelf.mails), unseen)
+            assert folder.size == size
+            assert list(views.uids(tx, shelf.id)) == sorted(shelf.mails)
             assert folder.modseq >= shelf.modseq
             assert all(mail.modseq <= folder.modseq for mail in mails)
             shelf.modseq = folder.modseq
@@ -197,7 +207,7 @@ class Mailboxes(RuleBasedStateMachine):
             for shelf in self.shelves:
                 everything: list[Mail] = list(read.changes(tx, shelf.id, since=BEGINNING).changed)
                 uids = [mail.uid for mail in everything]
-                change.mark(tx, shelf.id, uids, How.ADD, Marks(Flag.DELETED))
+                change.mark(tx, shelf.id, ranges(uids), How.ADD, Marks(Flag.DELETED))
                 change.expunge(tx, shelf.id)
 
         self.write(clear)

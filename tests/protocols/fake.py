@@ -16,7 +16,8 @@ from typing import Any
 from mailroom.core.errors import NotFound, Refusal, RelayDenied
 from mailroom.core.ids import MailboxId
 from mailroom.core.settings import Limits, Network, Settings
-from mailroom.delivery.accept import Destination, Envelope
+from mailroom.delivery.judge import Client
+from mailroom.delivery.posting import Addressee, Envelope, Local
 from mailroom.delivery.spool import Spool
 from mailroom.protocols.contract import House
 from mailroom.protocols.listener import Listener
@@ -63,7 +64,7 @@ class FakeAcceptance:
     def spool(self) -> Spool:
         return Spool(self.folder, reserve=self.reserve)
 
-    async def find(self, address: str, *, size: int) -> Destination:
+    async def find(self, address: str, *, size: int, client: Client | None = None, sender: str = "") -> Addressee:
         self.asked.append((address, size))
         if address in self.no:
             raise self.no[address]
@@ -72,7 +73,7 @@ class FakeAcceptance:
             raise RelayDenied(domain=domain)
         if address.startswith("nobody"):
             raise NotFound(what="mailbox", name=address)
-        return Destination(address, MailboxId(len(self.asked)))
+        return Addressee(address, Local(MailboxId(len(self.asked))))
 
     async def accept(self, envelope: Envelope, spool: Spool) -> None:
         self.begun.set()
@@ -83,7 +84,7 @@ class FakeAcceptance:
         recipients = tuple(one.address for one in envelope.destinations)
         self.kept.append(Kept(envelope.sender, recipients, spool.read(0, spool.size)))
 
-    async def accept_each(self, envelope: Envelope, spool: Spool) -> dict[Destination, Refusal | None]:
+    async def accept_each(self, envelope: Envelope, spool: Spool) -> dict[Addressee, Refusal | None]:
         late = {one: self.no.get(f"late:{one.address}") for one in envelope.destinations}
         takers = tuple(one for one in envelope.destinations if late[one] is None)
         await self.accept(Envelope(envelope.sender, takers), spool)
@@ -151,6 +152,7 @@ def house_of(acceptance: FakeAcceptance) -> House:
         letters=absent,
         logins=absent,
         acceptance=acceptance,
+        submission=absent,
         tls=None,
         clock=lambda: NOW,
         new_id=lambda: "id",

@@ -5,11 +5,16 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
+import ssl
 import struct
+import threading
+from collections.abc import AsyncIterator
 from ipaddress import ip_network
 
 import pytest
+import trustme
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -212,3 +217,114 @@ async def test_nobody_is_counted_who_has_gone(acceptance: FakeAcceptance) -> Non
     await until(lambda: not listener._inside)
     assert not listener._per_address
     await listener.stop(grace=1)
+
+
+# In TLS from the first octet.
+
+
+@pytest.fixture
+def certified() -> tuple[ssl.SSLContext, ssl.SSLContext]:
+    """What the server shows, and a client that believes it."""
+    authority = trustme.CA()
+    server, client = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ssl.create_default_context()
+    authority.issue_cert("127.0.0.1").configure_cert(server)
+    authority.configure_trust(client)
+    return server, client
+
+
+@contextlib.asynccontextmanager
+async def in_tls(
+    acceptance: FakeAcceptance, tls: ssl.SSLContext, *, limits: Limits | None = None, proxied: bool = False
+) -> AsyncIterator[Listener]:
+    proxies = LOOPBACK if proxied else []
+    listener = Listener(service_for(acceptance), limits=limits or Limits(), proxies=proxies, tls=tls, sweep=0.02)
+    await listener.start("127.0.0.1:0")
+    yield listener
+    await listener.stop(grace=0)
+
+
+def send_mail(sock: socket.socket, client: ssl.SSLContext) -> None:
+    """A mail through a socket that is ready for the handshake."""
+    with client.wrap_socket(sock, server_hostname="127.0.0.1") as secure, secure.makefile("rwb") as file:
+        assert file.readline().startswith(b"220 ")
+        for line in [*MAIL, "QUIT"]:
+            file.write(f"{line}\r\n".encode())
+        file.flush()
+        assert file.read().split(b"\r\n")[-2].startswith(b"221 ")
+
+
+@pytest.mark.parametrize("header", [b"", b"PROXY TCP4 192.0.2.9 127.0.0.1 4321 465\r\n", V2_IPV4])
+async def test_tls_from_the_first_octet_and_a_proxy_before_it(
+    acceptance: FakeAcceptance, certified: tuple[ssl.SSLContext, ssl.SSLContext], header: bytes
+) -> None:
+    server, client = certified
+
+    def talk(port: int) -> None:
+        with socket.create_connection(("127.0.0.1", port), timeout=10) as sock:
+            sock.sendall(header)
+            send_mail(sock, client)
+
+    async with in_tls(acceptance, server, proxied=bool(header)) as listener:
+        await asyncio.to_thread(talk, listener.port)
+    assert (b"([192.0.2.9])" in acceptance.kept[0].octets) is bool(header)
+
+
+async def test_a_handshake_that_comes_in_one_piece_with_the_proxys_header(
+    acceptance: FakeAcceptance, certified: tuple[ssl.SSLContext, ssl.SSLContext]
+) -> None:
+    server, client = certified
+
+    def talk(port: int) -> None:
+        ours, theirs = socket.socketpair()
+        with socket.create_connection(("127.0.0.1", port), timeout=10) as sock, ours, theirs:
+            talking = threading.Thread(target=send_mail, args=(ours, client))
+            talking.start()
+            sock.sendall(V2_IPV4 + theirs.recv(65536))
+            back = threading.Thread(target=pump, args=(sock, theirs))
+            back.start()
+            pump(theirs, sock)
+            talking.join()
+            back.join()
+
+    async with in_tls(acceptance, server, proxied=True) as listener:
+        await asyncio.to_thread(talk, listener.port)
+    assert b"([192.0.2.9])" in acceptance.kept[0].octets
+
+
+def pump(source: socket.socket, target: socket.socket) -> None:
+    """Hand on what comes until it ends."""
+    with contextlib.suppress(OSError):
+        while octets := source.recv(65536):
+            target.sendall(octets)
+        target.shutdown(socket.SHUT_WR)
+
+
+async def test_who_shakes_no_hands_is_counted_and_cut_off_at_the_stop(
+    acceptance: FakeAcceptance, certified: tuple[ssl.SSLContext, ssl.SSLContext]
+) -> None:
+    async with in_tls(acceptance, certified[0], limits=Limits(connections=1)) as listener, call(listener.port) as mute:
+        async with call(listener.port) as second:
+            await second.expect_end()
+        stopping = asyncio.create_task(listener.stop(grace=10))
+        await mute.expect_end()
+        await stopping
+
+
+@pytest.mark.parametrize("octets", [b"EHLO c\r\n", b"\x16\x03\x01\xff\xff" + bytes(100)])
+async def test_what_is_no_handshake_is_cut_off(
+    acceptance: FakeAcceptance, certified: tuple[ssl.SSLContext, ssl.SSLContext], octets: bytes
+) -> None:
+    async with in_tls(acceptance, certified[0], limits=Limits(connections=1)) as listener:
+        async with call(listener.port) as wrong:
+            await wrong.send(octets)
+            wrong.half_close()
+            with contextlib.suppress(ConnectionResetError):
+                await wrong.rest()
+        await asyncio.to_thread(lambda: greeted(listener.port, certified[1]))
+
+
+def greeted(port: int, client: ssl.SSLContext) -> None:
+    """The place is free again."""
+    plain = socket.create_connection(("127.0.0.1", port), timeout=10)
+    with plain, client.wrap_socket(plain, server_hostname="127.0.0.1") as secure:
+        assert secure.recv(4) == b"220 "

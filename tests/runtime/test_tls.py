@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 import stat
 from dataclasses import replace
@@ -15,6 +16,8 @@ import trustme
 from mailroom.core.errors import InvalidValue
 from mailroom.core.settings import Settings, Tls
 from mailroom.runtime import tls
+from mailroom.storage.ports import Store
+from mailroom.storage.seal import Seal
 
 
 def shown(context: ssl.SSLContext, trusted: ssl.SSLContext, name: str) -> bytes:
@@ -59,3 +62,37 @@ def test_the_settings_may_name_one(tmp_path: Path) -> None:
 def test_a_wrong_setting_is_named(named: Tls, tmp_path: Path) -> None:
     with pytest.raises(InvalidValue, match="tls"):
         tls.server_context(replace(Settings(data=tmp_path), tls=named))
+
+
+async def test_a_new_certificate_is_shown_and_open_connections_stay(store: Store, tmp_path: Path) -> None:
+    authority, both = trustme.CA(), tmp_path / "both.pem"
+    trusted = ssl.create_default_context()
+    authority.configure_trust(trusted)
+    authority.issue_cert("mail.example").private_key_and_cert_chain_pem.write_to_path(both)
+    settings = Settings(data=tmp_path / "var", tls=Tls(certificate=str(both), key=str(both)))
+    context = tls.server_context(settings)
+    certificates = tls.Certificates(settings, store, Seal.open(tmp_path / "secret.key"), context)
+    await certificates.begin()
+    before = shown(context, trusted, "mail.example")
+
+    server = await asyncio.start_server(echo, "127.0.0.1", 0, ssl=context)
+    reader, writer = await asyncio.open_connection(
+        *server.sockets[0].getsockname(), ssl=trusted, server_hostname="mail.example"
+    )
+    authority.issue_cert("mail.example").private_key_and_cert_chain_pem.write_to_path(both)
+    assert await certificates.look()
+    assert shown(context, trusted, "mail.example") != before
+    writer.write(b"still here\n")
+    assert await reader.readline() == b"still here\n"
+    writer.close()
+    server.close()
+
+    both.write_text("rubbish")
+    assert not await certificates.look()
+    assert shown(context, trusted, "mail.example")  # the last good one
+
+
+async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    writer.write(await reader.readline())
+    await writer.drain()
+    writer.close()

@@ -16,6 +16,7 @@ from sqlalchemy import select
 from mailroom.core import ids
 from mailroom.core.clock import DAY, HOUR, MINUTE, SECOND
 from mailroom.core.ids import ContentId, FolderId, MailboxId, Uid
+from mailroom.delivery.returns import Returns
 from mailroom.directory import queries as directory
 from mailroom.events import outbox
 from mailroom.events.facts import KINDS, MailArrived
@@ -27,6 +28,7 @@ from mailroom.runtime.workers import Collect, React, forever
 from mailroom.storage import schema
 from mailroom.storage.engines import open_blobs
 from mailroom.storage.ports import Store, Tx
+from tests import make
 from tests.stores import Watch
 
 _EFFECTS = select(schema.organisations.c.name)
@@ -79,7 +81,7 @@ def once(names: Sequence[str]) -> Counter[str]:
 
 
 def test_every_fact_has_its_reactions_under_names_of_their_own() -> None:
-    table = reactions.table(alarms=Alarms("mx.corp.example"))
+    table = reactions.table(alarms=Alarms("mx.corp.example"), returns=Returns("mx.corp.example", make.posting()))
     assert set(table) == set(KINDS.values())
     for acts in table.values():
         assert len({act.name for act in acts}) == len(acts) > 0

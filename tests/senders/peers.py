@@ -10,13 +10,17 @@ import ssl
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from ipaddress import ip_network
+from typing import Any
 
+import dns.asyncresolver
 from aiohttp.abc import AbstractResolver, ResolveResult
 
+from mailroom.senders import contract
+from mailroom.senders.contract import Mails, Tools
 from mailroom.senders.egress import Egress
-from mailroom.senders.http import Fault
+from mailroom.senders.http import Fault, Http
 
 LOOPBACK = Egress((ip_network("127.0.0.0/8"), ip_network("::1")))
 
@@ -24,7 +28,9 @@ Talk = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
 @asynccontextmanager
-async def peer(talk: Talk, *, tls: ssl.SSLContext | None = None, host: str = "127.0.0.1") -> AsyncIterator[int]:
+async def peer(
+    talk: Talk, *, tls: ssl.SSLContext | None = None, host: str = "127.0.0.1", port: int = 0
+) -> AsyncIterator[int]:
     """A server that reads one request and then talks; gives its port. Whoever still talks at the end is cut off."""
     talking: set[asyncio.Task[None]] = set()
 
@@ -41,7 +47,7 @@ async def peer(talk: Talk, *, tls: ssl.SSLContext | None = None, host: str = "12
             talking.discard(task)
             writer.transport.abort()
 
-    server = await asyncio.start_server(serve, host, 0, ssl=tls)
+    server = await asyncio.start_server(serve, host, port, ssl=tls)
     try:
         yield server.sockets[0].getsockname()[1]
     finally:
@@ -132,3 +138,38 @@ class Names(AbstractResolver):
 
     async def close(self) -> None:
         self.answers.clear()
+
+
+@dataclass(slots=True)
+class Kept:
+    """Keeps MTA-STS policies in memory."""
+
+    policies: dict[str, contract.Kept] = field(default_factory=dict)
+
+    async def get(self, domain: str) -> contract.Kept | None:
+        return self.policies.get(domain)
+
+    async def keep(self, domain: str, kept: contract.Kept) -> None:
+        self.policies[domain] = kept
+
+
+async def _no_octets(_number: int) -> AsyncIterator[bytes]:
+    yield b"Subject: Hello\r\n\r\nHi.\r\n"
+
+
+def tools(http: Http, **changes: Any) -> Tools:
+    """Tools that reach nothing but what a test names. `changes` are fields of `Mails`."""
+    nowhere = dns.asyncresolver.Resolver(configure=False)
+    nowhere.nameservers, nowhere.port, nowhere.lifetime = ["127.0.0.1"], 9, 1.0
+    mails = Mails(
+        octets=_no_octets,
+        resolver=nowhere,
+        http=http,
+        validates=False,
+        policies=Kept(),
+        trust=ssl.create_default_context(),
+        hostname="mx.corp.example",
+        names=frozenset({"mx.corp.example"}),
+        port=25,
+    )
+    return Tools(http, replace(mails, **changes))

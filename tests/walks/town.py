@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import smtplib
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import partial
 from ipaddress import ip_network
 from pathlib import Path
@@ -80,7 +80,7 @@ def settings_for(database: str, data: Path) -> Settings:
         data=data,
         database=database,
         hostname="mx.corp.example",
-        listen=Listen(smtp="127.0.0.1:0", lmtp="127.0.0.1:0", http="127.0.0.1:0"),
+        listen=Listen(**{one.name: "" if one.name == "https" else "127.0.0.1:0" for one in fields(Listen)}),
         egress=Egress(allow=(ip_network("127.0.0.0/8"),)),
     )
 

@@ -18,9 +18,11 @@ from starlette.applications import Starlette
 
 from mailroom.core import ids
 from mailroom.core.secrets import Secret
+from mailroom.core.settings import Settings
 from mailroom.delivery.accept import Acceptance
 from mailroom.directory import members
 from mailroom.directory.credentials import Passwords
+from mailroom.directory.model import Verifiers
 from mailroom.storage.engines import open_store
 from mailroom.storage.ports import Store
 from mailroom.web.http import Web, application
@@ -83,9 +85,9 @@ async def office(sqlite_url: str, watch: Watch, tmp_path: Path) -> AsyncIterator
     passwords = Passwords(_hasher=PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))  # quick, and weak
     organisation = await make.organisation(store, public={"support": ["amy"]})
     for userid, password in PASSWORDS.items():
-        hashed = await passwords.hash(Secret(password))
+        kept = Verifiers(await passwords.hash(Secret(password)))
         member_id = organisation.members[userid].id
-        await store.write(lambda tx, who=member_id, kept=hashed: members.change_password(tx, who, kept))  # type: ignore[misc] # a lambda with defaults
+        await store.write(lambda tx, who=member_id, kept=kept: members.change_password(tx, who, kept))  # type: ignore[misc] # a lambda with defaults
     acceptance = make.acceptance(store, tmp_path)
     web = Web(
         store=store,
@@ -93,7 +95,7 @@ async def office(sqlite_url: str, watch: Watch, tmp_path: Path) -> AsyncIterator
         passwords=passwords,
         clock=watch,
         new_id=ids.new,
-        public_url=ORIGIN,
+        settings=Settings(public_url=ORIGIN),
         ready=lambda: asyncio.sleep(0, result=True),
         stopping=asyncio.Event(),
     )

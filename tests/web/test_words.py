@@ -53,12 +53,13 @@ def of_things_that_refusals_name() -> Iterator[str]:
         yield from re.findall(r'[( ]what="([a-z ]+)"', path.read_text(encoding="utf-8"))
 
 
-def of_alarms() -> Iterator[str]:
-    for _, _, said, _, _ in extract_from_dir(SOURCE / "notify", keywords={"N_": None}):
-        yield said[0] if isinstance(said, tuple) else said
+def of_mails_we_write() -> Iterator[str]:
+    for folder in ("notify", "delivery"):
+        for _, _, said, _, _ in extract_from_dir(SOURCE / folder, keywords={"N_": None}):
+            yield said[0] if isinstance(said, tuple) else said
 
 
-WORDS = sorted({*of_templates(), *of_refusals(), *of_things_that_refusals_name(), *of_alarms()})
+WORDS = sorted({*of_templates(), *of_refusals(), *of_things_that_refusals_name(), *of_mails_we_write()})
 
 
 @pytest.mark.parametrize("language", [language for language in LANGUAGES if language != "en"])

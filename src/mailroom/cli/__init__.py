@@ -14,7 +14,7 @@ from typing import Annotated
 import typer
 
 import mailroom
-from mailroom.cli import docs, domain, init, mailbox, member, notify, sandbox, serve, verb
+from mailroom.cli import docs, domain, group, init, mailbox, member, notify, policy, queue, sandbox, serve, verb
 from mailroom.core import log
 from mailroom.core.errors import Refusal
 
@@ -32,7 +32,10 @@ app.command("docs", hidden=True)(docs.docs)
 app.add_typer(domain.app, name="domain")
 app.add_typer(member.app, name="member")
 app.add_typer(mailbox.app, name="mailbox")
+app.add_typer(group.app, name="group")
 app.add_typer(notify.app, name="notify")
+app.add_typer(policy.app, name="policy")
+app.add_typer(queue.app, name="queue")
 
 
 def _version(*, show: bool) -> None:

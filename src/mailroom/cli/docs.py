@@ -14,16 +14,14 @@ import typer
 from mailroom.core import errors
 from mailroom.core.errors import Refusal
 from mailroom.core.settings import Settings
-from mailroom.senders.catalogue import open_kinds
-from mailroom.senders.contract import Tools
-from mailroom.senders.egress import Egress
-from mailroom.senders.http import Http
+from mailroom.directory.policies import CATALOGUE
+from mailroom.senders.catalogue import manifests
 
 
 def docs(
     into: Annotated[Path, typer.Option(help="The folder to write to.")] = Path("docs/reference"),
 ) -> None:
-    """Write the reference pages: settings, errors, sender kinds."""
+    """Write the reference pages: settings, policies, errors, sender kinds."""
     into.mkdir(parents=True, exist_ok=True)
     for name, page in pages().items():
         (into / name).write_text(page, encoding="utf-8")
@@ -36,6 +34,7 @@ def pages() -> dict[str, str]:
     return {
         "errors.md": _page("Errors", _ERRORS, ("code", "kind", "sentence"), _errors()),
         "sender-kinds.md": _page("Sender kinds", _KINDS, kinds, _kinds()),
+        "policies.md": _page("Policies", _POLICIES, ("policy", "default", "values", "meaning"), _policies()),
         "settings.md": _page("Settings", _SETTINGS, settings, _settings(Settings(), "")),
     }
 
@@ -44,6 +43,9 @@ _SETTINGS = """\
 `mailroom.toml` in the working folder, or the file that `--config` or `MAILROOM_CONFIG` names; then the environment:
 `MAILROOM_<KEY>`, nested with `__`, lists joined by commas. An unknown key is an error. Only what a process needs to
 start; all else lives in the store."""
+_POLICIES = """\
+What the administrator decides for the whole installation: `mailroom policy set NAME VALUE`. A change counts from the
+next mail or sign-in on. What is not set has its default."""
 _ERRORS = """\
 What Mailroom says no to. The code is stable; on the command line a refusal is one line, `code: sentence`, and exit
 status 1. The sentence comes in the reader's language."""
@@ -67,6 +69,11 @@ def _settings(group: Any, prefix: str) -> Iterator[tuple[str, str, str]]:
             yield f"`{prefix}{one.name}`", f"`{default}`" if fixed else "", one.metadata["what"]
 
 
+def _policies() -> Iterator[tuple[str, str, str, str]]:
+    for one in CATALOGUE.values():
+        yield f"`{one.name}`", f"`{one.default}`" if one.default else "", one.values, one.what
+
+
 def _errors() -> Iterator[tuple[str, str, str]]:
     found = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, Refusal)]
     for kind in sorted(found, key=lambda each: each.code):
@@ -74,7 +81,7 @@ def _errors() -> Iterator[tuple[str, str, str]]:
 
 
 def _kinds() -> Iterator[tuple[str, str, str, str]]:
-    for name, kind in open_kinds(Tools(Http(Egress(())))).items():
-        for one in kind.manifest.fields:
+    for name, manifest in manifests().items():
+        for one in manifest.fields:
             values = ", ".join(f"`{choice}`" for choice in one.choices) or one.shape.value
             yield f"`{name}`", f"`{one.name}`", values, f"{one.title.en}: {one.help.en}"

@@ -4,12 +4,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Annotated, Any
+
 import typer
 
 from mailroom.cli import verb
+from mailroom.core import clock
 from mailroom.core.settings import Settings
-from mailroom.directory import domains, members, proof
-from mailroom.directory.model import DomainState
+from mailroom.delivery import reports as reports_
+from mailroom.directory import domains, members, proof, setup
+from mailroom.directory.dkim_keys import DkimKey
+from mailroom.directory.model import Domain, DomainState
 from mailroom.runtime.app import App
 
 app = typer.Typer(help="The domains that mail is taken for.", no_args_is_help=True)
@@ -18,7 +24,13 @@ app = typer.Typer(help="The domains that mail is taken for.", no_args_is_help=Tr
 @app.command()
 def add(context: typer.Context, name: str, as_json: verb.AsJson = False) -> None:
     """Add a domain. It takes mail once its MX records prove it: see `check`."""
-    added = verb.write(context, lambda tx: domains.add(tx, members.organisation(tx), name))
+
+    async def work(app: App) -> Domain:
+        added = await app.store.write(lambda tx: domains.add(tx, members.organisation(tx), name))
+        await app.dkim_keys.ensure(added.name)
+        return added
+
+    added = verb.run(context, work)
     verb.one({"name": added.name, "state": added.state.value}, as_json=as_json)
 
 
@@ -32,18 +44,71 @@ def list_(context: typer.Context, as_json: verb.AsJson = False) -> None:
 @app.command()
 def records(context: typer.Context, name: str, as_json: verb.AsJson = False) -> None:
     """Print the DNS records to set."""
-    place: verb.Place = context.obj
-    domain = verb.read(context, lambda tx: domains.get(tx, name))
-    verb.rows(("type", "name", "value"), records_of(domain.name, place.settings()), as_json=as_json)
+
+    async def work(app: App) -> list[dict[str, str]]:
+        keys = await app.dkim_keys.ensure(name)
+        return records_of(keys[0].domain, app.settings, keys)
+
+    verb.rows(("type", "name", "value"), verb.run(context, work), as_json=as_json)
 
 
-def records_of(name: str, settings: Settings) -> list[dict[str, str]]:
-    """The records that bring a domain's mail here, and tell others that we may send as it."""
+def records_of(name: str, settings: Settings, keys: Sequence[DkimKey]) -> list[dict[str, str]]:
+    """The records that bring a domain's mail here, tell others that we may send as it, and what signs it."""
     hosts = settings.mx_hosts or (settings.hostname,)
     return [
         *({"type": "MX", "name": name, "value": f"{10 * place} {host}."} for place, host in enumerate(hosts, 1)),
         {"type": "TXT", "name": name, "value": "v=spf1 mx ~all"},
+        *({"type": "TXT", "name": key.name, "value": key.record} for key in keys),
+        {"type": "TXT", "name": f"_dmarc.{name}", "value": f"v=DMARC1; p=none; rua=mailto:postmaster@{name}"},
+        *({"type": "SRV", "name": place, "value": value} for place, value in setup.srv_records(name, settings)),
     ]
+
+
+@app.command()
+def dkim(
+    context: typer.Context,
+    name: str,
+    rotate: Annotated[bool, typer.Option("--rotate", help="Make new keys; they sign once they are published.")] = False,
+    as_json: verb.AsJson = False,
+) -> None:
+    """Show the keys that sign the domain's mail; new ones that the DNS shows begin to sign."""
+
+    async def work(app: App) -> Sequence[DkimKey]:
+        if rotate:
+            await app.dkim_keys.rotate(name)
+        keys = await app.dkim_keys.ensure(name)
+        await app.dkim_keys.advance(proof.resolver(app.settings.resolver), keys[0].domain)
+        return await app.dkim_keys.ensure(name)
+
+    columns = ("selector", "algorithm", "state", "name", "value")
+    keys = verb.run(context, work)
+    values = [(key.selector, key.algorithm, key.state.value, key.name, key.record) for key in keys]
+    verb.rows(columns, [dict(zip(columns, value, strict=True)) for value in values], as_json=as_json)
+
+
+@app.command()
+def reports(
+    context: typer.Context,
+    name: str,
+    limit: Annotated[int, typer.Option(min=1, max=1000)] = 50,
+    as_json: verb.AsJson = False,
+) -> None:
+    """List what other mail servers report of mail in the domain's name (DMARC, TLS-RPT), the newest first."""
+    found = verb.read(context, lambda tx: reports_.kept(tx, name, limit=limit))
+    columns = ("kind", "reporter", "begins", "ends", "passed", "failed")
+    verb.rows(columns, [_report(one) for one in found], as_json=as_json)
+
+
+def _report(one: reports_.Kept) -> dict[str, Any]:
+    return {
+        "kind": one.kind,
+        "reporter": one.reporter,
+        "begins": clock.iso(one.begins_at),
+        "ends": clock.iso(one.ends_at),
+        "passed": one.passed,
+        "failed": one.failed,
+        "said": one.said,
+    }
 
 
 @app.command()

@@ -11,7 +11,7 @@ import typer
 from mailroom.cli import verb
 from mailroom.cli.domain import records_of
 from mailroom.directory import domains, members
-from mailroom.directory.model import Role
+from mailroom.directory.model import Role, Verifiers
 from mailroom.directory.names import canonical_domain
 from mailroom.mailboxes import create
 from mailroom.runtime.app import App
@@ -30,12 +30,12 @@ def init(
     password = verb.needed(verb.password(from_stdin=password_stdin))
 
     async def work(app: App) -> list[dict[str, str]]:
-        hashed = await app.passwords.hash(password)
+        hashed = await app.logins.hash(admin, password)
         name = canonical_domain(domain)
         await app.store.write(
             lambda tx: found(tx, organisation=organisation or name, domain=name, admin=admin, password_hash=hashed)
         )
-        return records_of(name, app.settings)
+        return records_of(name, app.settings, await app.dkim_keys.ensure(name))
 
     place: verb.Place = context.obj
     settings = place.settings()
@@ -50,7 +50,7 @@ def init(
         typer.echo(f"\nSet these DNS records, then: mailroom domain check {domain}\nStart the server: mailroom serve")
 
 
-def found(tx: Tx, *, organisation: str, domain: str, admin: str, password_hash: str) -> None:
+def found(tx: Tx, *, organisation: str, domain: str, admin: str, password_hash: Verifiers) -> None:
     """The use case: all of it or nothing."""
     organisation_id = members.found_organisation(tx, organisation)
     domains.add(tx, organisation_id, domain)

@@ -9,9 +9,10 @@ from typing import Annotated, Any
 import typer
 
 from mailroom.cli import verb
+from mailroom.core import clock
 from mailroom.core.ids import MailboxId
-from mailroom.directory import access, addresses, members
-from mailroom.directory.model import Member, MemberStatus, Role
+from mailroom.directory import access, addresses, brake, members
+from mailroom.directory.model import Member, MemberStatus, Role, Verifiers
 from mailroom.mailboxes import create
 from mailroom.runtime.app import App
 from mailroom.storage.ports import Tx
@@ -34,12 +35,12 @@ def add(
     """Add a member, with a personal mailbox. Without a password nobody can sign in yet."""
     password = verb.password(from_stdin=password_stdin)
 
-    def added(tx: Tx, hashed: str) -> Member:
+    def added(tx: Tx, hashed: Verifiers) -> Member:
         organisation = members.organisation(tx)
         return create.member(tx, organisation, userid, name=name, password_hash=hashed, role=role, address=mailbox)
 
     async def work(app: App) -> dict[str, Any]:
-        hashed = "" if password is None else await app.passwords.hash(password)
+        hashed = Verifiers() if password is None else await app.logins.hash(userid, password)
         return await app.store.write(lambda tx: _shown(tx, added(tx, hashed)))
 
     verb.one(verb.run(context, work), as_json=as_json)
@@ -93,7 +94,29 @@ def password(context: typer.Context, userid: str, password_stdin: verb.PasswordS
     new = verb.needed(verb.password(from_stdin=password_stdin))
 
     async def work(app: App) -> None:
-        hashed = await app.passwords.hash(new)
+        hashed = await app.logins.hash(userid, new)
         await app.store.write(lambda tx: members.change_password(tx, members.get(tx, userid).id, hashed))
 
     verb.run(context, work)
+
+
+@app.command()
+def blocked(
+    context: typer.Context,
+    unblock: Annotated[str, typer.Option(metavar="KEY", help="Forget what has failed under this key.")] = "",
+    as_json: verb.AsJson = False,
+) -> None:
+    """Show which user names and networks were made to wait within the hour, because of wrong passwords."""
+    if unblock:
+        verb.write(context, lambda tx: brake.unblock(tx, unblock))
+        return
+    found = [
+        {
+            "key": one.key,
+            "failures": one.tries,
+            "last": clock.iso(one.last_at),
+            "until": clock.iso(one.again_at),
+        }
+        for one in verb.read(context, brake.blocked)
+    ]
+    verb.rows(("key", "failures", "last", "until"), found, as_json=as_json)

@@ -130,12 +130,28 @@ class AliasLimit(Refusal):
     sentence = "The mailbox {address} has {limit} aliases already, the most it may have."
 
 
+class TooMany(Refusal):
+    """There are as many of these as there may be."""
+
+    kind = Kind.LIMIT
+    code = "too_many"
+    sentence = "The limit of {what} ({limit}) is reached."
+
+
 class NotResendable(Refusal):
     """Only what has ended without arriving can be sent again."""
 
     kind = Kind.CONFLICT
     code = "not_resendable"
     sentence = "A recipient that is {state} cannot be sent again."
+
+
+class NotQueued(Refusal):
+    """Only what still waits can be taken back, or be tried at once."""
+
+    kind = Kind.CONFLICT
+    code = "not_queued"
+    sentence = "A recipient that is {state} does not wait any more."
 
 
 class OverQuota(Refusal):
@@ -194,6 +210,13 @@ class SendingLimit(Refusal):
     sentence = "You have reached the limit of {limit} recipients in {period}."
 
 
+class MalformedMail(Refusal):
+    """A mail of a member's lacks what a mail must have (RFC 5322 §3.6); `reason` says what."""
+
+    code = "malformed_mail"
+    sentence = "The mail cannot be sent: {reason}."
+
+
 class LoginBlocked(Refusal):
     """The administrator does not allow this way of signing in."""
 
@@ -216,6 +239,14 @@ class ComeAgain(Refusal):
     kind = Kind.UNAVAILABLE
     code = "come_again"
     sentence = "Please try again in {seconds} seconds."
+
+
+class GroupRefused(Refusal):
+    """The mailing group does not take mail from this sender."""
+
+    kind = Kind.FORBIDDEN
+    code = "group_refused"
+    sentence = "{address} takes no mail from this sender."
 
 
 class RelayDenied(Refusal):

@@ -34,6 +34,10 @@ _PROXIES = (
     "networks of proxies in front: mail connections from them begin with a PROXY header (v1 or v2), "
     "and their X-Forwarded-For is believed"
 )
+_TRUSTED = (
+    "networks whose mail is not judged (no SPF, DMARC, greylisting ...) "
+    "and whose programs may send passwords outside TLS"
+)
 _LOOPBACK = (ip_network("127.0.0.0/8"), ip_network("::1/128"))
 
 
@@ -44,6 +48,7 @@ class Listen:
     smtp: str = _key("127.0.0.1:2525", "SMTP: mail from other servers")
     lmtp: str = _key("", "LMTP: mail from a mail server in front")
     http: str = _key("127.0.0.1:8025", "webmail")
+    https: str = _key("", "webmail in TLS, with the same certificate as mail")
     submission: str = _key("127.0.0.1:2587", "SMTP: mail from members' programs, with STARTTLS (RFC 6409)")
     submissions: str = _key("127.0.0.1:2465", "the same in TLS from the first octet (RFC 8314)")
     imap: str = _key("127.0.0.1:2143", "IMAP with STARTTLS")
@@ -54,6 +59,18 @@ class Listen:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Announce:
+    """The ports that mail programs are told, where they are not those that we listen at; 0: as in `listen`."""
+
+    submission: int = _key(0, "such as 587, when a firewall or a socket unit hands it on")
+    submissions: int = _key(0, "such as 465")
+    imap: int = _key(0, "such as 143")
+    imaps: int = _key(0, "such as 993")
+    pop3: int = _key(0, "such as 110")
+    pop3s: int = _key(0, "such as 995")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Tls:
     """The certificate and its key."""
 
@@ -61,6 +78,7 @@ class Tls:
     key: str = _key("", "PEM file")
     acme: str = _key("", "directory URL of an ACME server that certifies the hostname by HTTP-01; empty: none")
     acme_contact: str = _key("", "e-mail address that the ACME server may write to")
+    names: tuple[str, ...] = _key((), "further names for the ACME certificate, such as `mta-sts.corp.example`")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,9 +135,11 @@ class Settings:
         "", "`smtp://user:password@host:587`, `smtps://...`: all outgoing mail goes there; empty: to each domain's MX"
     )
     mx_port: int = _key(25, "where other mail servers listen")
-    trusted: tuple[Network, ...] = _key(_LOOPBACK, "networks whose mail is not judged: no SPF, DMARC, greylisting ...")
+    sts_port: int = _key(443, "where other domains publish their MTA-STS policies (RFC 8461)")
+    trusted: tuple[Network, ...] = _key(_LOOPBACK, _TRUSTED)
     proxies: tuple[Network, ...] = _key((), _PROXIES)
     listen: Listen = field(default_factory=Listen)
+    announce: Announce = field(default_factory=Announce)
     tls: Tls = field(default_factory=Tls)
     oauth: Oauth = field(default_factory=Oauth)
     egress: Egress = field(default_factory=Egress)

@@ -2,144 +2,122 @@
 # SPDX-License-Identifier: Apache-2.0
 """Accepting a mail: the promise behind SMTP's `250`.
 
-`accept` is the walk: finish the spool, refuse loops, summarise, keep a large body, then one transaction that files the
-mail for every destination and emits the fact that it arrived. It returns when that transaction is durable.
+`accept` is the walk: finish the spool, refuse loops, judge, summarise, keep a large body, then one transaction that
+files the mail for every destination and emits the fact that it arrived. It returns when that transaction is durable.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import contextlib
+from dataclasses import dataclass, replace
 
-from mailroom.core.errors import (
-    DomainNotActive,
-    MailLoop,
-    NotFound,
-    Refusal,
-    RelayDenied,
-)
-from mailroom.core.ids import MailboxId
-from mailroom.delivery import posting
+from mailroom.core.errors import MailLoop, Refusal, RelayDenied
+from mailroom.delivery import reports
+from mailroom.delivery.judge import Client, Judge, Verdict
 from mailroom.delivery.letters import Letter, Letters
+from mailroom.delivery.posting import Addressee, Caller, Envelope, Foreign, Plan, Posting
+from mailroom.delivery.returns import Returns
 from mailroom.delivery.spool import Spool
-from mailroom.directory import access, addresses, domains
-from mailroom.directory.addresses import Address
-from mailroom.directory.model import Lease
-from mailroom.mailboxes import quota
+from mailroom.mailboxes.model import FolderRole
 from mailroom.mime import headers
+from mailroom.mime.scan import Part
 from mailroom.storage.ports import Store, Tx
+
+Destination = Addressee
 
 # RFC 5321 §6.3: "at least 100 Received entries".
 _HOPS_MOST = 100
 
 
 @dataclass(frozen=True, slots=True)
-class Destination:
-    """A recipient that we deliver to: the address as the client gave it, and the mailbox behind it."""
-
-    address: str
-    mailbox_id: MailboxId
-
-
-@dataclass(frozen=True, slots=True)
-class Envelope:
-    """Who hands over a mail, from whom and to whom (RFC 5321 §2.3.1)."""
-
-    sender: str  # "" is the null reverse-path
-    destinations: tuple[Destination, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class Acceptance:
-    """The inbound verb."""
+    """The inbound verb. Without a judge all is believed."""
 
     store: Store
     letters: Letters
+    posting: Posting
+    returns: Returns
+    judge: Judge | None = None
 
     def spool(self) -> Spool:
         """A place for a mail on its way in."""
         return self.letters.spool()
 
-    async def find(self, address: str, *, size: int) -> Destination:
-        """The mailbox behind an address, with room for `size` octets (0: unknown). Raises `InvalidAddress`, `NotFound`,
-        `RelayDenied`, `DomainNotActive`, `MailboxDisabled`, `OverQuota`, `NoSpace`, `Unavailable`.
+    async def find(self, address: str, *, size: int, client: Client | None = None, sender: str = "") -> Destination:
+        """Who is behind an address, with room for `size` octets (0: unknown), if the client may write to him.
+        Raises `InvalidAddress`, `NotFound`, `RelayDenied`, `DomainNotActive`, `GroupRefused`, `MailboxDisabled`,
+        `OverQuota`, `PolicyRefused`, `ComeAgain`, `NoSpace`, `Unavailable`.
         """
         self.letters.ask_disk(size)
-        mailbox_id = await self.store.read(lambda tx: _find(tx, address, size))
-        return Destination(address, mailbox_id)
+        caller = Caller(sender, is_known=self.judge is not None and self.judge.trusts(client))
+        found = await self.store.read(lambda tx: self.posting.find(tx, address, size=size, caller=caller))
+        if isinstance(found.whom, Foreign) and not found.whom.is_return:
+            raise RelayDenied(domain=address.rpartition("@")[2])
+        if self.judge is not None:
+            await self.judge.admit(client, sender=sender, recipient=address)
+        return found
 
     async def accept(self, envelope: Envelope, spool: Spool) -> None:
         """Keep the mail for all destinations or for none; on return it is durable, and so is the duty to tell of it.
         Raises `MailLoop` and what `find` raises; then nothing of it is kept.
         """
-        letter = await self._take(spool)
-        mailbox_ids = [one.mailbox_id for one in envelope.destinations]
-        await self.store.write(lambda tx: posting.file(tx, letter, sender=envelope.sender, mailbox_ids=mailbox_ids))
+        letter, role = await self._take(envelope, spool)
+        await self._post(letter, envelope, role)
 
     async def accept_each(self, envelope: Envelope, spool: Spool) -> dict[Destination, Refusal | None]:
         """Keep the mail for every destination that takes it (LMTP, RFC 2033 §4.2); for each of the others, why not."""
         try:
-            letter = await self._take(spool)
+            letter, role = await self._take(envelope, spool)
         except Refusal as refusal:
             return dict.fromkeys(envelope.destinations, refusal)
-        # One mail a mailbox here as well, and one answer for all its addresses.
-        singly = {one.mailbox_id: one for one in envelope.destinations}
-        answers = {mailbox_id: await self._file_one(letter, envelope.sender, one) for mailbox_id, one in singly.items()}
-        return {one: answers[one.mailbox_id] for one in envelope.destinations}
+        with contextlib.suppress(Refusal):
+            await self._post(letter, envelope, role)
+            return dict.fromkeys(envelope.destinations)
+        # One of them takes no mail any more. One mail a mailbox here as well, and one answer for all its addresses.
+        singly = {one.whom: one for one in envelope.destinations}
+        answers = {whom: await self._post_one(letter, envelope, role, one) for whom, one in singly.items()}
+        return {one: answers[one.whom] for one in envelope.destinations}
 
-    async def _file_one(self, letter: Letter, sender: str, destination: Destination) -> Refusal | None:
+    async def _post_one(
+        self, letter: Letter, envelope: Envelope, role: FolderRole, destination: Destination
+    ) -> Refusal | None:
         try:
-            await self.store.write(
-                lambda tx: posting.file(tx, letter, sender=sender, mailbox_ids=[destination.mailbox_id])
-            )
+            await self._post(letter, replace(envelope, destinations=(destination,)), role)
         except Refusal as refusal:
             return refusal
         return None
 
-    async def _take(self, spool: Spool) -> Letter:
+    async def _post(self, letter: Letter, envelope: Envelope, role: FolderRole) -> None:
+        plan: Plan | None = None
+        if not envelope.is_plain:  # groups and scripts may take long: nobody who writes waits for them
+            plan = await self.store.read(lambda tx: self.posting.plan(tx, letter, envelope, role=role))
+
+        def post(tx: Tx) -> None:
+            way = self.posting.plan(tx, letter, envelope, role=role) if plan is None else plan
+            content_id = self.posting.carry_out(tx, letter, envelope, way)
+            if content_id is not None and role is not FolderRole.JUNK:  # whose sender is likely to be forged
+                self.returns.delivered(tx, content_id, envelope)
+
+        await self.store.write(post)
+
+    async def _take(self, envelope: Envelope, spool: Spool) -> tuple[Letter, FolderRole]:
+        """The letter, and where it belongs."""
         part = spool.finish()
-        if (hops := len(headers.read(part.header).all("received"))) > _HOPS_MOST:
-            raise MailLoop(hops=hops)
-        return await self.letters.take(spool, part)
+        ask_hops(part)
+        verdict = Verdict()
+        if self.judge is not None:
+            recipients = [one.address for one in envelope.destinations]
+            verdict = await self.judge.judge(
+                envelope.client, spool, part, sender=envelope.sender, recipients=recipients
+            )
+        if not verdict.junk and (found := await reports.find(spool, part)):
+            # Before the mail: should that be refused now, it comes again, and the report is written down once.
+            await self.store.write(lambda tx: reports.keep(tx, found))
+        letter = await self.letters.take(spool, part, prefix=verdict.prefix, cuts=verdict.cuts)
+        return letter, FolderRole.JUNK if verdict.junk else FolderRole.INBOX
 
 
-def _find(tx: Tx, text: str, size: int) -> MailboxId:
-    mailbox_id = _mailbox_at(tx, text)
-    quota.ask(tx, mailbox_id, size=size, address=text)
-    return mailbox_id
-
-
-def _mailbox_at(tx: Tx, text: str) -> MailboxId:
-    if text.casefold() == "postmaster":  # RFC 5321 §4.1.1.3: without a domain, and in any case of letters
-        return _postmaster(tx, text)
-    address = addresses.parse(text)
-    lease = addresses.resolve(tx, address)
-    if lease is None:
-        return _stranger(tx, address)
-    _ask_domain(lease)
-    if lease.mailbox_id is None:
-        raise NotFound(what="mailbox", name=text)
-    return lease.mailbox_id
-
-
-def _ask_domain(lease: Lease) -> None:
-    if not lease.domain_state.works:
-        raise DomainNotActive(domain=lease.address.rpartition("@")[2])
-
-
-def _stranger(tx: Tx, address: Address) -> MailboxId:
-    try:
-        domain = domains.get(tx, address.domain)
-    except NotFound as unknown:
-        raise RelayDenied(domain=address.domain) from unknown
-    if not domain.state.works:
-        raise DomainNotActive(domain=domain.name)
-    if address.local == "postmaster":  # RFC 5321 §4.5.1: every domain has one
-        return _postmaster(tx, str(address))
-    raise NotFound(what="mailbox", name=str(address))
-
-
-def _postmaster(tx: Tx, text: str) -> MailboxId:
-    administrators = access.administrators(tx)
-    if not administrators:
-        raise NotFound(what="mailbox", name=text)
-    return administrators[0]
+def ask_hops(part: Part) -> None:
+    """Raise `MailLoop` for a mail that has been through too many servers."""
+    if (hops := len(headers.read(part.header).all("received"))) > _HOPS_MOST:
+        raise MailLoop(hops=hops)

@@ -7,20 +7,22 @@ them. Whatever brings a mail in makes one: SMTP, submission, APPEND, and what we
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from mailroom.core.errors import NoSpace
 from mailroom.core.ids import ContentId, NewId
-from mailroom.delivery.spool import Spool
+from mailroom.delivery.rewrite import Span, rewrite
+from mailroom.delivery.spool import SMALL, Spool
 from mailroom.mailboxes import contents
 from mailroom.mailboxes.contents import Bodies, Large, Small
 from mailroom.mime.scan import Part, scan
 from mailroom.mime.structure import Summary, summarise
 from mailroom.storage.ports import Tx
 
-_PIECE = 1 << 20
 _FEW = 20  # parts
 
 
@@ -32,6 +34,8 @@ class Letter:
     summary: Summary
     header: bytes
     size: int
+    eight_bit: bool  # it needs 8BITMIME (RFC 6152)
+    beginning: bytes = field(repr=False)  # its first octets, as many as a small mail may have
 
     def file(self, tx: Tx, *, refs: int) -> ContentId:
         """Write what it says, once, for `refs` holders of this same transaction: mails, and the outbox. Raises
@@ -62,39 +66,46 @@ class Letters:
         if disk.f_bavail * disk.f_frsize < self.reserve + size:
             raise NoSpace
 
-    async def take(self, spool: Spool, part: Part, *, named: bool = True) -> Letter:
-        """The letter in a finished spool, whose octets `part` describes. With `named`, a mail without Message-ID is
-        given one. Raises `NoSpace`, `Unavailable`.
+    async def take(
+        self, spool: Spool, part: Part, *, named: bool = True, prefix: bytes = b"", cuts: Sequence[Span] = ()
+    ) -> Letter:
+        """The letter in a finished spool, whose octets `part` describes, with `prefix` before its header and without
+        the octets in `cuts` (see `rewrite`). With `named`, a mail without Message-ID is given one. Raises `NoSpace`,
+        `Unavailable`.
         """
+        if prefix or cuts:
+            return await self._take_rewritten(spool, part, named=named, prefix=prefix, cuts=cuts)
         if spool.path is None and len(part.children) <= _FEW:
             summary = summarise(part, spool.read)
         else:  # it may take long: let the others talk meanwhile
             summary = await asyncio.to_thread(summarise, part, spool.read)
         if named and not summary.message_id:
-            return await self._take_named(spool)
+            # Spec 1.3 RES 3: every mail has a Message-ID; one that lacks it is given one, as its first header field.
+            name = f"Message-ID: <{self.new_id()}@{self.hostname}>\r\n".encode()
+            return await self.take(spool, part, named=False, prefix=name)
         body: Small | Large
+        beginning = spool.read(0, SMALL)
         if spool.path is None:
-            body = Small(spool.read(0, spool.size))
+            body = Small(beginning)
         else:
-            body = await self.bodies.keep(spool.sha256, spool.path)
-        return Letter(body, summary, part.header, spool.size)
+            body = await self.bodies.keep(spool.sha256, spool.path, header=part.header)
+        return Letter(body, summary, part.header, spool.size, not spool.is_ascii, beginning)
 
-    async def _take_named(self, spool: Spool) -> Letter:
-        # Spec 1.3 RES 3: every mail has a Message-ID; one that lacks it is given one, as its first header field.
-        with self.spool() as named:
-            header = f"Message-ID: <{self.new_id()}@{self.hostname}>\r\n".encode()
-            await asyncio.to_thread(_copy, spool, named, header)
-            return await self.take(named, named.finish())
+    async def _take_rewritten(
+        self, spool: Spool, part: Part, *, named: bool, prefix: bytes, cuts: Sequence[Span]
+    ) -> Letter:
+        try:
+            written, moved = await rewrite(spool, part, prefix=prefix, cuts=cuts)
+        except OSError as fault:
+            if fault.errno == errno.ENOSPC:
+                raise NoSpace from fault
+            raise
+        with written:
+            return await self.take(written, moved, named=named)
 
 
 def written(octets: bytes) -> Letter:
     """The letter of a small mail that we wrote ourselves."""
     part = scan(octets)
     summary = summarise(part, lambda start, end: octets[start:end])
-    return Letter(Small(octets), summary, part.header, len(octets))
-
-
-def _copy(spool: Spool, named: Spool, header: bytes) -> None:
-    named.write(header)
-    for start in range(0, spool.size, _PIECE):
-        named.write(spool.read(start, min(start + _PIECE, spool.size)))
+    return Letter(Small(octets), summary, part.header, len(octets), not octets.isascii(), octets[:SMALL])

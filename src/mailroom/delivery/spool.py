@@ -36,11 +36,17 @@ class Spool:
         self._digest = hashlib.sha256()
         self._scanner = Scanner()
         self.size = 0
+        self.is_ascii = True  # so far: no octet has its eighth bit
 
     def write(self, chunk: bytes) -> None:
         """Take the next octets."""
-        self.size += len(chunk)
         self._scanner.feed(chunk)
+        self.keep(chunk)
+
+    def keep(self, chunk: bytes) -> None:
+        """Take the next octets without looking at them, for a mail whose parts are known. Raises as `write`."""
+        self.size += len(chunk)
+        self.is_ascii = self.is_ascii and chunk.isascii()
         if self._file is None:
             self._chunks.append(chunk)
             if self.size > SMALL:
@@ -70,9 +76,17 @@ class Spool:
 
     def finish(self) -> Part:
         """No more octets come: the structure of the mail. Call it once."""
+        self.flush()
+        return self._scanner.finish()
+
+    def flush(self) -> None:
+        """No more octets come: all of them can be read, in the file too."""
         if self._file is not None:
             self._file.flush()
-        return self._scanner.finish()
+
+    def another(self) -> Spool:
+        """An empty spool in the same place, under the same terms."""
+        return Spool(self._folder, reserve=self._reserve)
 
     @property
     def sha256(self) -> str:

@@ -17,8 +17,9 @@ def grant(tx: Tx, mailbox_id: MailboxId, member_id: MemberId) -> None:
 
 
 def revoke(tx: Tx, mailbox_id: MailboxId, member_id: MemberId) -> None:
-    """End the member's use of a public mailbox."""
+    """End the member's use of a public mailbox; open sessions notice."""
     queries.remove_access(tx, mailbox_id, member_id)
+    recheck(tx, mailbox_id)
 
 
 def users(tx: Tx, mailbox_id: MailboxId) -> Sequence[str]:
@@ -40,3 +41,14 @@ def mailboxes_of(tx: Tx, member_id: MemberId) -> Sequence[MailboxId]:
     """The mailboxes that a member may use: first his own, then the public ones."""
     own = own_mailbox(tx, member_id)
     return [*([] if own is None else [own]), *queries.shared_mailboxes(tx, member_id)]
+
+
+def stir(tx: Tx, member_id: MemberId) -> None:
+    """Let every session that the member may have ask again whether it still may."""
+    for mailbox_id in mailboxes_of(tx, member_id):
+        recheck(tx, mailbox_id)
+
+
+def recheck(tx: Tx, mailbox_id: MailboxId) -> None:
+    """Let who looks at the mailbox ask again whether he still may."""
+    tx.hint(f"mailbox:{mailbox_id}")

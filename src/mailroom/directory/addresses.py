@@ -6,13 +6,13 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from mailroom.core.errors import AddressTaken, InvalidAddress, NotFound
-from mailroom.core.ids import MailboxId
+from mailroom.core.ids import GroupId, MailboxId
 from mailroom.directory import domains, queries
-from mailroom.directory.model import AddressRole, Lease
+from mailroom.directory.model import AddressRole, Domain, Lease
 from mailroom.directory.names import canonical_domain
 from mailroom.storage.ports import Conflict, Tx
 
@@ -61,14 +61,29 @@ def parse_new(text: str) -> Address:
 
 def take(tx: Tx, address: Address, mailbox_id: MailboxId, role: AddressRole) -> None:
     """Give the address to the mailbox. Raises `AddressTaken`, `NotFound` (no such domain)."""
-    domain = domains.get(tx, address.domain)
-    holder = queries.lease(tx, str(address))
-    if holder is not None:
-        raise AddressTaken(address=str(address), by=queries.holder_kind(tx, holder))
+    domain = _free(tx, address)
     try:
         queries.add_address(tx, str(address), domain.id, mailbox_id, role)
     except Conflict as taken:  # two at once: the other was first
         raise AddressTaken(address=str(address), by="mailbox") from taken
+
+
+def take_for_group(tx: Tx, address: Address, group_id: GroupId) -> None:
+    """Give the address to a mailing group. Raises as `take` does."""
+    domain = _free(tx, address)
+    try:
+        queries.add_group_address(tx, str(address), domain.id, group_id)
+    except Conflict as taken:
+        raise AddressTaken(address=str(address), by="group") from taken
+
+
+def _free(tx: Tx, address: Address) -> Domain:
+    """The domain of an address that nobody has."""
+    domain = domains.get(tx, address.domain)
+    holder = queries.lease(tx, str(address))
+    if holder is not None:
+        raise AddressTaken(address=str(address), by=queries.holder_kind(tx, holder))
+    return domain
 
 
 def release(tx: Tx, address: Address, mailbox_id: MailboxId) -> None:
@@ -87,9 +102,23 @@ def resolve(tx: Tx, address: Address) -> Lease | None:
     return queries.lease(tx, str(address.untagged))
 
 
+def resolve_all(tx: Tx, wanted: Collection[Address]) -> Mapping[Address, Lease]:
+    """Who answers to each of many addresses; those that nobody has are missing."""
+    exact = queries.leases(tx, [str(one) for one in wanted])
+    tagged = [one for one in wanted if str(one) not in exact and one.untagged != one]
+    plain = queries.leases(tx, [str(one.untagged) for one in tagged])
+    found = {one: exact.get(str(one)) or plain.get(str(one.untagged)) for one in wanted}
+    return {one: lease for one, lease in found.items() if lease is not None}
+
+
 def aliases(tx: Tx, mailbox_id: MailboxId) -> Sequence[str]:
     """The mailbox's further addresses."""
     return queries.aliases(tx, mailbox_id)
+
+
+def every(tx: Tx, mailbox_id: MailboxId) -> Sequence[str]:
+    """All that the mailbox answers to."""
+    return queries.addresses_of(tx, mailbox_id)
 
 
 def primary(tx: Tx, mailbox_id: MailboxId) -> str:

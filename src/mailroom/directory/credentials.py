@@ -8,8 +8,10 @@ import asyncio
 import functools
 import hashlib
 import secrets
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
@@ -21,6 +23,9 @@ from mailroom.core.secrets import Secret
 from mailroom.directory import addresses, queries
 from mailroom.directory.model import Member, MemberStatus
 from mailroom.storage.ports import Store, Tx
+
+K = TypeVar("K")
+T = TypeVar("T")
 
 SESSION = 14 * DAY
 _SHORTEST = 8
@@ -50,11 +55,14 @@ class Passwords:
 
     async def fits(self, password: Secret, kept: str) -> bool:
         """Whether the password is the one that was hashed. Raises `Busy` when too many wait already."""
+        return await self.in_line(self._verify, password.reveal(), kept)
+
+    async def in_line(self, work: Callable[[str, K], T], password: str, kept: K) -> T:
+        """Compute something slow of a password, as `fits` does it. Raises `Busy`."""
         if self._places.locked():
             raise Busy(seconds=_BUSY)
         async with self._places:
-            loop = asyncio.get_running_loop()
-            return await loop.run_in_executor(self._threads, self._verify, password.reveal(), kept)
+            return await asyncio.get_running_loop().run_in_executor(self._threads, work, password, kept)
 
     def _verify(self, password: str, kept: str) -> bool:
         try:
@@ -79,6 +87,11 @@ def _as_address(name: str) -> str:
         return str(addresses.parse(name))
     except InvalidAddress:
         return ""
+
+
+def count_sealed(tx: Tx) -> int:
+    """How many passwords and keys are worth nothing without the installation's key."""
+    return queries.count_sealed(tx)
 
 
 def open_session(tx: Tx, member_id: MemberId, token: Secret) -> None:

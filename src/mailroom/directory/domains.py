@@ -55,6 +55,7 @@ def remove(tx: Tx, name: str) -> None:
     domain = get(tx, name)
     if (count := queries.count_addresses(tx, domain.id)) > 0:
         raise InUse(what="domain", name=domain.name, by=f"{count} addresses")
+    queries.remove_dkim_keys(tx, domain.id)
     queries.remove_domain(tx, domain.id)
 
 

@@ -6,11 +6,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from typing import Literal
 
 from mailroom.core.errors import InvalidValue, NameTaken, NotFound
 from mailroom.core.ids import MemberId, OrganisationId
-from mailroom.directory import queries
-from mailroom.directory.model import Member, MemberStatus, Role
+from mailroom.directory import access, queries
+from mailroom.directory.model import Member, MemberStatus, Role, Verifiers
 from mailroom.storage.ports import Conflict, Tx
 
 # Without "@": a user name that has one is an address.
@@ -19,9 +20,15 @@ _NAME_MOST = 64
 
 
 def add(
-    tx: Tx, organisation_id: OrganisationId, userid: str, *, name: str, password_hash: str, role: Role = Role.MEMBER
+    tx: Tx,
+    organisation_id: OrganisationId,
+    userid: str,
+    *,
+    name: str,
+    password_hash: Verifiers | Literal[""],
+    role: Role = Role.MEMBER,
 ) -> Member:
-    """Add a member. `password_hash` comes from `credentials.Passwords.hash`; "" lets nobody in yet.
+    """Add a member. `password_hash` comes from `logins.Logins.hash`; "" lets nobody in yet.
     Raises `InvalidValue`, `NameTaken`.
     """
     if not _USERID.fullmatch(userid):
@@ -31,7 +38,7 @@ def add(
     if queries.member(tx, userid) is not None:
         raise NameTaken(what="member", name=userid)
     try:
-        member_id = queries.add_member(tx, organisation_id, userid, name.strip(), password_hash, role)
+        member_id = queries.add_member(tx, organisation_id, userid, name.strip(), password_hash or Verifiers(), role)
     except Conflict as taken:
         raise NameTaken(what="member", name=userid) from taken
     return Member(member_id, organisation_id, userid, name.strip(), MemberStatus.ACTIVE, role, "")
@@ -56,12 +63,14 @@ def change_status(tx: Tx, userid: str, status: MemberStatus) -> None:
     queries.change_member_status(tx, member.id, status)
     if status is not MemberStatus.ACTIVE:
         queries.end_sessions(tx, member.id)
+        access.stir(tx, member.id)
 
 
-def change_password(tx: Tx, member_id: MemberId, password_hash: str) -> None:
-    """Set the hash of a new password; open sessions end."""
-    queries.change_password(tx, member_id, password_hash)
+def change_password(tx: Tx, member_id: MemberId, password_hash: Verifiers | Literal[""]) -> None:
+    """Set what is kept of a new password; open sessions end."""
+    queries.change_password(tx, member_id, password_hash or Verifiers())
     queries.end_sessions(tx, member_id)
+    access.stir(tx, member_id)
 
 
 def organisation(tx: Tx) -> OrganisationId:

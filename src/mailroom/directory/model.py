@@ -79,6 +79,50 @@ class Service(enum.StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class ClientPassword:
+    """A password for mail programs, all but the password itself. Times in milliseconds."""
+
+    id: ClientPasswordId
+    mailbox_id: MailboxId
+    remark: str
+    services: frozenset[Service]
+    created_at: int
+    last_used_at: int | None
+    last_used_from: str
+
+
+@dataclass(frozen=True, slots=True)
+class Verifiers:
+    """What is kept of a member's own password: its argon2 hash ("" lets nobody in), and for SCRAM its keys, sealed
+    (None: no SCRAM).
+    """
+
+    argon2: str = ""
+    scram: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """A mailbox as one signs in to it: with its owner and his password, or a public one."""
+
+    mailbox_id: MailboxId
+    address: str  # its primary address
+    is_open: bool  # mailbox, domain and owner are all in use
+    member: Member | None
+    verifiers: Verifiers
+
+
+@dataclass(frozen=True, slots=True)
+class Tries:
+    """Tries to sign in that failed lately, of one user name or one client network. Times in milliseconds."""
+
+    key: str  # name:<user name> | address:<network>
+    tries: int
+    last_at: int
+    again_at: int  # nothing is heard before
+
+
+@dataclass(frozen=True, slots=True)
 class Principal:
     """Who has signed in with a mail program."""
 
@@ -86,6 +130,26 @@ class Principal:
     address: str  # its primary address
     member: Member | None  # its owner; None: a public mailbox, by a client password of its own
     client_password: ClientPasswordId | None = None  # None: by the member's own password, or by a token
+    own_password: str = ""  # digest of its hash, when it was that: a new password ends what the old one opened
+
+
+class Allow(enum.StrEnum):
+    """Who may send to a mailing group."""
+
+    ANYONE = "anyone"
+    ORGANISATION = "organisation"  # whoever has an address of ours, and has shown that it is his
+    MEMBERS = "members"  # of the group, and of the groups within it
+    CUSTOM = "custom"  # whom a list of its own names
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """A mailing group: a mail to its address goes to all of its members."""
+
+    id: GroupId
+    address: str
+    name: str
+    allow: Allow
 
 
 @dataclass(frozen=True, slots=True)

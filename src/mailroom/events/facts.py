@@ -16,7 +16,9 @@ from mailroom.core.ids import ContentId, FolderId, MailboxId, MessageId, Recipie
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MailArrived:
-    """A new mail was delivered to a mailbox; never a copy, a draft, an import or a backup."""
+    """A new mail was delivered to a mailbox, and neither as junk nor as trash; never a copy, a draft, an import or a
+    backup.
+    """
 
     mailbox_id: MailboxId
     folder_id: FolderId

@@ -1,30 +1,30 @@
 # SPDX-FileCopyrightText: The Mailroom authors
 # SPDX-License-Identifier: Apache-2.0
-"""Making mailboxes and folders."""
+"""Making mailboxes."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
-from mailroom.core.errors import AliasLimit, InvalidValue, MemberHasMailbox, NameTaken, PublicMailboxLimit
-from mailroom.core.ids import FolderId, MailboxId, OrganisationId
+from mailroom.core.errors import AliasLimit, InvalidValue, MemberHasMailbox, PublicMailboxLimit
+from mailroom.core.ids import MailboxId, OrganisationId
 from mailroom.directory import access, addresses, domains, members
 from mailroom.directory.addresses import Address
-from mailroom.directory.model import AddressRole, Member, Role
+from mailroom.directory.model import AddressRole, Member, Role, Verifiers
 from mailroom.mailboxes import queries
-from mailroom.mailboxes.model import FIRST_FOLDERS, FolderRole, MailboxKind
+from mailroom.mailboxes.model import FIRST_FOLDERS, MailboxKind
 from mailroom.storage.ports import Conflict, Tx
 
 PUBLIC_MOST = 3
 ALIASES_MOST = 5
 _NAME_MOST = 64
-_FOLDER_NAME_MOST = 255
 
 
 def personal(tx: Tx, owner: Member, address: Address) -> MailboxId:
     """Make the member's own mailbox. Raises `MemberHasMailbox`, `AddressTaken`, `NotFound` (no such domain)."""
     try:
-        mailbox_id = queries.add_mailbox(tx, owner.organisation_id, MailboxKind.PERSONAL, owner.name, owner.id)
+        mailbox_id = queries.mailboxes.add(tx, owner.organisation_id, MailboxKind.PERSONAL, owner.name, owner.id)
     except Conflict as taken:
         raise MemberHasMailbox(userid=owner.userid) from taken
     return _furnish(tx, mailbox_id, address)
@@ -36,7 +36,7 @@ def member(
     userid: str,
     *,
     name: str,
-    password_hash: str,
+    password_hash: Verifiers | Literal[""],
     role: Role,
     address: str = "",
 ) -> Member:
@@ -64,9 +64,9 @@ def public(
         raise InvalidValue(name="name", reason=f"1 to {_NAME_MOST} printable characters")
     if not users:
         raise InvalidValue(name="user", reason="a public mailbox has at least one user")
-    if queries.count_public(tx, organisation_id) >= PUBLIC_MOST:
+    if queries.mailboxes.count_public(tx, organisation_id) >= PUBLIC_MOST:
         raise PublicMailboxLimit(limit=PUBLIC_MOST)
-    mailbox_id = queries.add_mailbox(tx, organisation_id, MailboxKind.PUBLIC, name.strip(), None)
+    mailbox_id = queries.mailboxes.add(tx, organisation_id, MailboxKind.PUBLIC, name.strip(), None)
     for member in users:
         access.grant(tx, mailbox_id, member.id)
     return _furnish(tx, mailbox_id, address)
@@ -75,7 +75,8 @@ def public(
 def _furnish(tx: Tx, mailbox_id: MailboxId, address: Address) -> MailboxId:
     addresses.take(tx, address, mailbox_id, AddressRole.PRIMARY)
     for role, name in FIRST_FOLDERS.items():
-        queries.add_folder(tx, mailbox_id, name, role)
+        queries.folders.add(tx, mailbox_id, name, role)
+        queries.folders.subscribe(tx, mailbox_id, name)
     return mailbox_id
 
 
@@ -84,16 +85,3 @@ def alias(tx: Tx, mailbox_id: MailboxId, address: Address) -> None:
     if len(addresses.aliases(tx, mailbox_id)) >= ALIASES_MOST:
         raise AliasLimit(address=addresses.primary(tx, mailbox_id), limit=ALIASES_MOST)
     addresses.take(tx, address, mailbox_id, AddressRole.ALIAS)
-
-
-def folder(tx: Tx, mailbox_id: MailboxId, name: str) -> FolderId:
-    """Make a folder; `name` is its whole path, parts joined by "/". Raises `InvalidValue`, `NameTaken`."""
-    parts = name.split("/")
-    if len(name) > _FOLDER_NAME_MOST or not name.isprintable() or not all(part.strip() == part != "" for part in parts):
-        raise InvalidValue(name="folder", reason=f"1 to {_FOLDER_NAME_MOST} printable characters, no empty parts")
-    if name.upper() == "INBOX":
-        raise NameTaken(what="folder", name=name)
-    try:
-        return queries.add_folder(tx, mailbox_id, name, FolderRole.OWN)
-    except Conflict as taken:
-        raise NameTaken(what="folder", name=name) from taken

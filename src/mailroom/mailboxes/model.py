@@ -32,6 +32,7 @@ class FolderRole(enum.StrEnum):
     SENT = "sent"
     JUNK = "junk"
     TRASH = "trash"
+    ARCHIVE = "archive"
     OWN = ""
 
 
@@ -59,6 +60,17 @@ NO_FLAGS = Flag(0)
 
 
 @dataclass(frozen=True, slots=True)
+class Marks:
+    """Flags and keywords together. A keyword is the same in any case of letters."""
+
+    flags: Flag = NO_FLAGS
+    keywords: frozenset[str] = frozenset()
+
+
+NO_MARKS = Marks()
+
+
+@dataclass(frozen=True, slots=True)
 class Mailbox:
     """The thing with addresses, folders and a quota. Sizes in octets; a quota of 0 is none."""
 
@@ -70,6 +82,7 @@ class Mailbox:
     status: MailboxStatus
     quota: int
     used: int
+    has_rules: bool  # forwarding, an automatic reply, or a filter
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +98,7 @@ class Folder:
     modseq: Modseq
     mails: int
     unseen: int
+    size: int  # octets of all its mails
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +110,7 @@ class Mail:
     content_id: ContentId
     modseq: Modseq
     flags: Flag
-    keywords: frozenset[str]
+    keywords: frozenset[str]  # lower case
     size: int
     internal_date: int
 

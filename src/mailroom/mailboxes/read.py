@@ -17,7 +17,7 @@ _ORDER = tuple(FolderRole)
 
 def mailbox(tx: Tx, mailbox_id: MailboxId) -> Mailbox:
     """One mailbox. Raises `NotFound`."""
-    found = queries.mailbox(tx, mailbox_id)
+    found = queries.mailboxes.mailbox(tx, mailbox_id)
     if found is None:
         raise NotFound(what="mailbox", name=str(mailbox_id))
     return found
@@ -25,42 +25,46 @@ def mailbox(tx: Tx, mailbox_id: MailboxId) -> Mailbox:
 
 def mailboxes(tx: Tx) -> Sequence[Mailbox]:
     """All mailboxes, the oldest first: for administrators."""
-    return queries.mailboxes(tx)
+    return queries.mailboxes.mailboxes(tx)
 
 
 def folders(tx: Tx, mailbox_id: MailboxId) -> Sequence[Folder]:
     """The mailbox's folders: those with a role first, then its own by name."""
-    return sorted(queries.folders(tx, mailbox_id), key=lambda folder: (_ORDER.index(folder.role), folder.name))
+    return sorted(queries.folders.folders(tx, mailbox_id), key=lambda folder: (_ORDER.index(folder.role), folder.name))
 
 
 def headlines(tx: Tx, folder_id: FolderId, *, before: Uid | None = None, limit: int) -> Sequence[Headline]:
     """One page of a folder, newest first, beginning below the UID `before`."""
-    return queries.headlines(tx, folder_id, before=before, limit=limit)
+    return queries.mails.headlines(tx, folder_id, before=before, limit=limit)
 
 
 def mail(tx: Tx, folder_id: FolderId, uid: Uid) -> tuple[Mail, Content]:
     """One mail and what it says. Raises `NotFound`."""
-    found = queries.mails(tx, folder_id, [uid])
-    if not found:
+    found = queries.mails.mail(tx, folder_id, uid)
+    if found is None:
         raise NotFound(what="mail", name=str(uid))
-    return found[0], content(tx, found[0].content_id)
+    return found, content(tx, found.content_id)
 
 
 def content(tx: Tx, content_id: ContentId) -> Content:
     """What a mail says. Raises `NotFound`."""
-    found = queries.content(tx, content_id)
+    found = queries.contents.content(tx, content_id)
     if found is None:
         raise NotFound(what="mail", name=str(content_id))
     return found
 
 
 def changes(tx: Tx, folder_id: FolderId, *, since: Modseq) -> Changes:
-    """All that has happened in the folder after `since` (RFC 7162)."""
-    folder = queries.folder(tx, folder_id)
+    """All that has happened in the folder after `since` (RFC 7162), as values. A session that may have to learn of
+    100,000 mails asks `views.news`.
+    """
+    folder = queries.folders.folder(tx, folder_id)
     if folder is None:
         raise NotFound(what="folder", name=str(folder_id))
     if folder.modseq <= since:
         return Changes(folder.modseq, (), ())
     return Changes(
-        folder.modseq, tuple(queries.changed(tx, folder_id, since)), tuple(queries.vanished(tx, folder_id, since))
+        folder.modseq,
+        tuple(queries.mails.changed_mails(tx, folder_id, since)),
+        tuple(Uid(uid) for uid in queries.mails.vanished(tx, folder_id, since)),
     )

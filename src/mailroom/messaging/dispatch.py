@@ -45,7 +45,7 @@ class Dispatch:
     clock: Clock
     new_id: NewId
     chance: Callable[[], float]
-    _under_way: Counter[SenderId] = field(default_factory=Counter)
+    _under_way: Counter[tuple[SenderId, str]] = field(default_factory=Counter)  # by sender and lane
     _tasks: set[asyncio.Task[Any]] = field(default_factory=set)
 
     async def run(self) -> None:
@@ -69,22 +69,22 @@ class Dispatch:
     async def _begin(self) -> int:
         """Claim as much as the senders may do at once, and begin it; how much that was."""
         lease = self.new_id()
-        busy = dict(self._under_way)
+        busy = +self._under_way
         claimed = await self.store.write(lambda tx: self._claim(tx, lease, busy))
         for sender, due in claimed:
-            self._under_way[sender.id] += 1
+            self._under_way[sender.id, due.lane] += 1
             self._keep(self._attempt(sender, due, lease)).add_done_callback(_tell)
         return len(claimed)
 
-    def _claim(self, tx: Tx, lease: str, busy: dict[SenderId, int]) -> Sequence[tuple[Sender, Due]]:
+    def _claim(self, tx: Tx, lease: str, busy: Counter[tuple[SenderId, str]]) -> Sequence[tuple[Sender, Due]]:
         claimed: list[tuple[Sender, Due]] = []
         for sender in queries.senders_due(tx, kinds=tuple(self.senders.kinds)):
             manifest = self.senders.kind(sender.kind).manifest
+            lanes = Counter({lane: count for (sender_id, lane), count in busy.items() if sender_id == sender.id})
             # A failing sender is probed by one.
             at_once = 1 if sender.failures >= FAILURES_BEFORE_PAUSE else manifest.concurrency
-            if (free := at_once - busy.get(sender.id, 0)) > 0:
-                until = tx.now + manifest.timeout + _MARGIN
-                claimed += [(sender, due) for due in queries.claim(tx, sender.id, lease=lease, until=until, limit=free)]
+            more = _claim_free(tx, sender, manifest, at_once=at_once, lanes=lanes, lease=lease)
+            claimed += [(sender, due) for due in more]
         return claimed
 
     async def _attempt(self, sender: Sender, due: Due, lease: str) -> None:
@@ -98,7 +98,7 @@ class Dispatch:
                 "attempted", recipient=due.code, sender=sender.code, outcome=type(outcome).__name__, code=outcome.code
             )
         finally:
-            self._under_way[sender.id] -= 1
+            self._under_way[sender.id, due.lane] -= 1
 
     async def _outcome(self, sender: Sender, due: Due, began: int) -> Outcome:
         try:
@@ -113,12 +113,31 @@ class Dispatch:
         kind = self.senders.kind(sender.kind)
         if due.interrupted and not kind.manifest.idempotent:
             return Unknown("interrupted", "an earlier attempt was cut off; a repeat might double the message")
-        parcel = Parcel(due.code, due.address, due.content, due.attempts, began)
+        parcel = Parcel(due.code, due.address, due.content, due.attempts, began, due.options)
         return await kind.send(self.senders.account(sender), parcel)
 
     def _record(self, tx: Tx, attempt: Attempt, manifest: Manifest) -> None:
         receipts.record(tx, attempt, manifest=manifest, chance=self.chance)
         tx.hint(TOPIC)  # a place has become free
+
+
+def _claim_free(
+    tx: Tx, sender: Sender, manifest: Manifest, *, at_once: int, lanes: Counter[str], lease: str
+) -> Sequence[Due]:
+    """As much as the sender may do beside what is under way in `lanes`. A few at a time, so that the recipients of one
+    destination, however many and however slow, do not take the places of all others.
+    """
+    claimed: list[Due] = []
+    until = tx.now + manifest.timeout + _MARGIN
+    while (free := at_once - lanes.total()) > 0:
+        most = min(free, manifest.per_lane or free)
+        full = [lane for lane, count in lanes.items() if manifest.per_lane and count >= manifest.per_lane]
+        more = queries.claim(tx, sender.id, lease=lease, until=until, limit=most, full=full)
+        claimed += more
+        lanes.update(due.lane for due in more)
+        if len(more) < most:
+            break
+    return claimed
 
 
 def _tell(attempt: asyncio.Task[None]) -> None:

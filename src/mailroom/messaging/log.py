@@ -8,16 +8,21 @@ from collections.abc import Sequence
 
 from mailroom.core.ids import RecipientId
 from mailroom.messaging import queries
-from mailroom.messaging.model import Entry, Try
+from mailroom.messaging.model import Entry, Origin, Try
 from mailroom.messaging.states import State
 from mailroom.storage.ports import Tx
 
 
 def entries(
-    tx: Tx, *, states: Sequence[State] = tuple(State), before: RecipientId | None = None, limit: int
+    tx: Tx,
+    *,
+    states: Sequence[State] = tuple(State),
+    origins: Sequence[Origin] = tuple(Origin),
+    before: RecipientId | None = None,
+    limit: int,
 ) -> Sequence[Entry]:
     """Recipients in one of the states, the newest first, below the id `before`."""
-    return queries.entries(tx, states=states, before=before, limit=limit)
+    return queries.entries(tx, states=states, origins=origins, before=before, limit=limit)
 
 
 def forget(tx: Tx, *, before: int, limit: int) -> int:

@@ -21,6 +21,7 @@ class Origin(enum.StrEnum):
 
     NOTICE = "notice"  # it tells of a mail
     TEST = "test"  # an administrator tries a sender
+    MAIL = "mail"  # a mail to somebody elsewhere
 
 
 class SenderState(enum.StrEnum):
@@ -53,7 +54,7 @@ class Draft:
 
     origin: Origin
     content: Content
-    trace: str = ""  # the Message-ID of the mail that it tells of
+    trace: str = ""  # the Message-ID of the mail that it tells of, or that it is
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +65,22 @@ class Due:
     sender_id: SenderId
     code: str
     address: str
+    options: Content
+    lane: str
     attempts: int  # this one included
     content: Content
     interrupted: bool  # an earlier attempt left no trace: its process died
+
+
+@dataclass(frozen=True, slots=True)
+class Recipient:
+    """One recipient, as who sent the message asks about it."""
+
+    id: RecipientId
+    address: str
+    options: Content
+    state: State
+    reason: str  # of its last failure: a code, and words
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,11 +7,11 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
-from sqlalchemy import BindParameter, bindparam, delete, func, insert, or_, select, update
+from sqlalchemy import BindParameter, and_, bindparam, delete, func, insert, or_, select, update
 
 from mailroom.core.errors import NotFound, NotResendable
 from mailroom.core.ids import MessageId, RecipientId, SenderId
-from mailroom.messaging.model import Due, Entry, Origin, Sender, SenderState, Try
+from mailroom.messaging.model import Due, Entry, Origin, Recipient, Sender, SenderState, Try
 from mailroom.messaging.states import News, State, after
 from mailroom.storage import schema, sql
 from mailroom.storage.claim import Claims
@@ -40,7 +40,7 @@ _SENDER = select(
 )
 _SENDER_BY_CODE = _SENDER.where(_senders.c.code == bindparam("code"))
 _HOLD_SENDER = _SENDER_BY_CODE.with_for_update()
-_COUNT_SENDERS = select(func.count()).select_from(_senders)
+_COUNT_SENDERS = select(func.count()).select_from(_senders).where(func.length(_senders.c.secrets) > 0)
 # Not against those who only refer to the row: new recipients of the sender.
 _LOCK_SENDER = _SENDER.where(_senders.c.id == bindparam("sender_id")).with_for_update(key_share=True)
 _SENDERS_DUE = _SENDER.where(
@@ -174,18 +174,27 @@ _ADD_RECIPIENT = insert(_recipients).values(
     sender_id=bindparam("sender_id"),
     code=bindparam("code"),
     address=bindparam("address"),
+    options=bindparam("options"),
+    lane=bindparam("lane"),
     state=State.QUEUED.value,
     created_at=bindparam("now"),
     updated_at=bindparam("now"),
     next_at=bindparam("now"),
 )
-_claims = Claims(_recipients, where=_recipients.c.sender_id == bindparam("within"))
+_claims = Claims(
+    _recipients,
+    where=and_(
+        _recipients.c.sender_id == bindparam("within"), _recipients.c.lane.not_in(bindparam("full", expanding=True))
+    ),
+)
 _DUE = (
     select(
         _recipients.c.id,
         _recipients.c.sender_id,
         _recipients.c.code,
         _recipients.c.address,
+        _recipients.c.options,
+        _recipients.c.lane,
         _recipients.c.attempts,
         _messages.c.content,
         _recipients.c.previous,
@@ -203,17 +212,24 @@ _CHANGE_STATE = (
     .where(_recipients.c.id == bindparam("which"))
     .values(
         state=bindparam("new_state"),
-        provider_id=bindparam("new_provider_id"),
+        provider_id=func.coalesce(bindparam("new_provider_id"), _recipients.c.provider_id),
         reason=bindparam("new_reason"),
+        told=bindparam("now_told"),
         updated_at=bindparam("now"),
         next_at=None,
         lease="",
     )
+    .returning(_recipients.c.message_id)
 )
 _EXPLAIN = (
     update(_recipients)
     .where(_recipients.c.id == bindparam("which"))
     .values(reason=bindparam("new_reason"), updated_at=bindparam("now"))
+)
+_IS_MAIL = (
+    select(_recipients.c.id)
+    .join(_messages, _messages.c.id == _recipients.c.message_id)
+    .where(_recipients.c.id == bindparam("which"), schema.IS_MAIL)
 )
 _RESEND = (
     update(_recipients)
@@ -275,7 +291,11 @@ _ENTRIES = (
     )
     .join(_messages, _messages.c.id == _recipients.c.message_id)
     .join(_senders, _senders.c.id == _recipients.c.sender_id)
-    .where(_recipients.c.id < bindparam("before"), _recipients.c.state.in_(bindparam("states", expanding=True)))
+    .where(
+        _recipients.c.id < bindparam("before"),
+        _recipients.c.state.in_(bindparam("states", expanding=True)),
+        _messages.c.origin.in_(bindparam("origins", expanding=True)),
+    )
     .order_by(_recipients.c.id.desc())
     .limit(bindparam("limit"))
 )
@@ -292,6 +312,62 @@ _ATTEMPT_LOG = (
     .order_by(_attempts.c.id)
 )
 _LAST_ID = 1 << 62
+_RECIPIENT = select(
+    _recipients.c.id,
+    _recipients.c.address,
+    _recipients.c.options,
+    _recipients.c.state,
+    _recipients.c.reason,
+)
+_OF_MESSAGE = _RECIPIENT.where(_recipients.c.message_id == bindparam("message_id")).order_by(_recipients.c.id)
+_WAITING = _OF_MESSAGE.where(_recipients.c.next_at.is_not(None))
+_UNTOLD = _OF_MESSAGE.where(_recipients.c.next_at.is_(None), _recipients.c.told == 0)
+_TELL = update(_recipients).where(_recipients.c.id.in_(bindparam("which", expanding=True))).values(told=1)
+_BY_CODE = _RECIPIENT.where(_recipients.c.code == bindparam("code"))
+_BY_TRACE = (
+    _RECIPIENT.join(_messages, _messages.c.id == _recipients.c.message_id)
+    .where(_messages.c.trace == bindparam("trace"), schema.IS_MAIL)
+    .order_by(_recipients.c.id)
+    .limit(bindparam("limit"))
+)
+_AT_ONCE = (
+    update(_recipients)
+    .where(_recipients.c.id == bindparam("which"), _recipients.c.lease == "")
+    .values(next_at=bindparam("now"))
+)
+
+
+def _to_recipient(row: Row) -> Recipient:
+    return Recipient(RecipientId(row[0]), row[1], json.loads(row[2]), State(row[3]), row[4])
+
+
+def waiting(tx: Tx, message_id: MessageId) -> Sequence[Recipient]:
+    """Those of a message that have not ended."""
+    return [_to_recipient(row) for row in tx.all(_WAITING, message_id=message_id)]
+
+
+def untold(tx: Tx, message_id: MessageId) -> Sequence[Recipient]:
+    """Those that have ended without the sender's knowing."""
+    return [_to_recipient(row) for row in tx.all(_UNTOLD, message_id=message_id)]
+
+
+def tell(tx: Tx, recipient_ids: Sequence[RecipientId]) -> None:
+    tx.run(_TELL, which=recipient_ids)
+
+
+def recipient_by_code(tx: Tx, code: str) -> Recipient | None:
+    row = tx.first(_BY_CODE, code=code)
+    return _to_recipient(row) if row else None
+
+
+def recipients_by_trace(tx: Tx, trace: str, *, limit: int) -> Sequence[Recipient]:
+    """Those of the mails with that Message-ID."""
+    return [_to_recipient(row) for row in tx.all(_BY_TRACE, trace=trace, limit=limit)]
+
+
+def try_at_once(tx: Tx, recipient_id: RecipientId) -> None:
+    """Let a recipient that waits be due now; one that is under way is left alone."""
+    tx.run(_AT_ONCE, which=recipient_id, now=tx.now)
 
 
 def add_message(tx: Tx, *, msgid: str, origin: Origin, trace: str, content: str) -> MessageId:
@@ -299,13 +375,26 @@ def add_message(tx: Tx, *, msgid: str, origin: Origin, trace: str, content: str)
     return MessageId(sql.returned(row))
 
 
-def add_recipient(tx: Tx, message_id: MessageId, sender_id: SenderId, *, code: str, address: str) -> None:
-    tx.run(_ADD_RECIPIENT, message_id=message_id, sender_id=sender_id, code=code, address=address, now=tx.now)
+def add_recipient(
+    tx: Tx, message_id: MessageId, sender_id: SenderId, *, code: str, address: str, options: str, lane: str
+) -> None:
+    tx.run(
+        _ADD_RECIPIENT,
+        message_id=message_id,
+        sender_id=sender_id,
+        code=code,
+        address=address,
+        options=options,
+        lane=lane,
+        now=tx.now,
+    )
 
 
-def claim(tx: Tx, sender_id: SenderId, *, lease: str, until: int, limit: int) -> Sequence[Due]:
-    """Take up to `limit` recipients of one sender that are due, oldest first."""
-    claimed = [row[0] for row in _claims.claim(tx, lease=lease, until=until, limit=limit, within=sender_id)]
+def claim(
+    tx: Tx, sender_id: SenderId, *, lease: str, until: int, limit: int, full: Sequence[str] = ()
+) -> Sequence[Due]:
+    """Take up to `limit` recipients of one sender that are due, oldest first; none of the lanes that are `full`."""
+    claimed = [row[0] for row in _claims.claim(tx, lease=lease, until=until, limit=limit, within=sender_id, full=full)]
     if not claimed:
         return []
     return [
@@ -314,9 +403,11 @@ def claim(tx: Tx, sender_id: SenderId, *, lease: str, until: int, limit: int) ->
             sender_id=SenderId(row[1]),
             code=row[2],
             address=row[3],
-            attempts=row[4],
-            content=json.loads(row[5]),
-            interrupted=bool(row[6]),
+            options=json.loads(row[4]),
+            lane=row[5],
+            attempts=row[6],
+            content=json.loads(row[7]),
+            interrupted=bool(row[8]),
         )
         for row in tx.all(_DUE, claimed=claimed)
     ]
@@ -330,16 +421,20 @@ def recipient_state(tx: Tx, recipient_id: RecipientId) -> State:
     return State(row[0])
 
 
-def change_state(tx: Tx, recipient_id: RecipientId, *, state: State, provider_id: str, reason: str) -> None:
-    """End the recipient in that state; it is not due any more."""
-    tx.run(
+def change_state(
+    tx: Tx, recipient_id: RecipientId, *, state: State, provider_id: str | None, reason: str, told: int
+) -> MessageId:
+    """End the recipient in that state; it is not due any more. Its message. Without `provider_id` the old one stays."""
+    row = tx.first(
         _CHANGE_STATE,
         which=recipient_id,
         new_state=state.value,
         new_provider_id=provider_id,
         new_reason=reason,
+        now_told=told,
         now=tx.now,
     )
+    return MessageId(sql.returned(row))
 
 
 def try_again(tx: Tx, recipient_id: RecipientId, *, lease: str, at: int, reason: str) -> None:
@@ -356,6 +451,8 @@ def holds(tx: Tx, recipient_id: RecipientId, lease: str) -> bool:
 def resend(tx: Tx, recipient_id: RecipientId) -> None:
     """Make a recipient due from its first attempt on. Raises `NotFound`, `NotResendable`."""
     state = recipient_state(tx, recipient_id)
+    if tx.first(_IS_MAIL, which=recipient_id):  # its octets may be gone, and its sender has been told
+        raise NotResendable(state=state.value)
     if after(state, News.RESEND) is not State.QUEUED or state is State.QUEUED:
         raise NotResendable(state=state.value)
     tx.run(_RESEND, which=recipient_id, now=tx.now)
@@ -397,10 +494,13 @@ def add_attempt(tx: Tx, due: Due, *, began_at: int, took: int, outcome: str, cod
     )
 
 
-def entries(tx: Tx, *, states: Sequence[State], before: RecipientId | None, limit: int) -> Sequence[Entry]:
+def entries(
+    tx: Tx, *, states: Sequence[State], origins: Sequence[Origin], before: RecipientId | None, limit: int
+) -> Sequence[Entry]:
     rows = tx.all(
         _ENTRIES,
         states=[state.value for state in states],
+        origins=[origin.value for origin in origins],
         before=_LAST_ID if before is None else before,
         limit=limit,
     )

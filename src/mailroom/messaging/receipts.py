@@ -10,9 +10,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from mailroom.core.clock import DAY, MINUTE
-from mailroom.core.ids import SenderId
+from mailroom.core.errors import NotQueued
+from mailroom.core.ids import RecipientId, SenderId
 from mailroom.events import outbox
-from mailroom.events.facts import SenderDisabled
+from mailroom.events.facts import RecipientSettled, SenderDisabled
 from mailroom.messaging import queries
 from mailroom.messaging.model import Due, Sender, SenderState
 from mailroom.messaging.states import News, State, after
@@ -33,7 +34,7 @@ Chance = Callable[[], float]
 class Receipt:
     """What a provider says later of a recipient that it took: that it `arrived`, or that it was `lost`."""
 
-    provider_id: str
+    provider_id: str  # "" where it is known otherwise of whom it speaks
     news: News
     code: str = ""
     text: str = ""
@@ -88,19 +89,26 @@ def receive(tx: Tx, sender_id: SenderId, receipt: Receipt) -> State:
 
     Raises `NotFound` when the sender has nobody under that provider's id.
     """
-    recipient_id = queries.recipient_by_provider(tx, sender_id, receipt.provider_id)
+    return hear(tx, queries.recipient_by_provider(tx, sender_id, receipt.provider_id), receipt)
+
+
+def hear(tx: Tx, recipient_id: RecipientId, receipt: Receipt) -> State:
+    """`receive`, when it is known of whom the receipt speaks."""
     queries.add_receipt(tx, recipient_id, says=receipt.news.value, code=receipt.code, detail=receipt.text)
     before = queries.recipient_state(tx, recipient_id)
     state = after(before, receipt.news)
     if state is not before:
-        queries.change_state(
-            tx,
-            recipient_id,
-            state=state,
-            provider_id=receipt.provider_id,
-            reason="" if receipt.news is News.ARRIVED else f"{receipt.code} {receipt.text}".strip(),
-        )
+        reason = "" if receipt.news is News.ARRIVED else f"{receipt.code} {receipt.text}".strip()
+        _settle(tx, recipient_id, state, reason=reason)
     return state
+
+
+def cancel(tx: Tx, recipient_id: RecipientId, *, reason: str) -> None:
+    """Take a recipient back before it leaves. Raises `NotFound`, `NotQueued`."""
+    before = queries.recipient_state(tx, recipient_id)
+    if before is not State.QUEUED:
+        raise NotQueued(state=before.value)
+    _settle(tx, recipient_id, after(before, News.CANCEL), reason=reason)
 
 
 def next_attempt(manifest: Manifest, attempts: int, now: int, *, wait: int | None, chance: Chance) -> int | None:
@@ -122,13 +130,16 @@ def _end(tx: Tx, attempt: Attempt, news: News, *, provider_id: str = "") -> None
     state = after(before, news)
     if state is before:
         return
-    queries.change_state(
-        tx,
-        attempt.due.id,
-        state=state,
-        provider_id=provider_id,
-        reason="" if news is News.ACCEPTED else f"{attempt.outcome.code} {attempt.outcome.text}".strip(),
-    )
+    reason = "" if news is News.ACCEPTED else f"{attempt.outcome.code} {attempt.outcome.text}".strip()
+    told = int(isinstance(attempt.outcome, Sent) and attempt.outcome.reports)
+    _settle(tx, attempt.due.id, state, provider_id=provider_id, reason=reason, told=told)
+
+
+def _settle(
+    tx: Tx, recipient_id: RecipientId, state: State, *, reason: str, provider_id: str | None = None, told: int = 0
+) -> None:
+    message_id = queries.change_state(tx, recipient_id, state=state, provider_id=provider_id, reason=reason, told=told)
+    outbox.emit(tx, RecipientSettled(recipient_id=recipient_id, message_id=message_id, state=state.value))
 
 
 def _judge_sender(tx: Tx, sender: Sender, outcome: Outcome) -> None:

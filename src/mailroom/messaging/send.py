@@ -5,16 +5,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 from mailroom.core import ids
+from mailroom.core.errors import NotQueued
 from mailroom.core.ids import MessageId, RecipientId, SenderId
 from mailroom.messaging import queries
 from mailroom.messaging.model import Draft
+from mailroom.messaging.states import State
 from mailroom.storage.ports import Tx
 
 TOPIC = "recipients"
+
+_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +28,8 @@ class Target:
 
     sender_id: SenderId
     address: str
+    options: Mapping[str, Any] = field(default_factory=dict)  # this recipient's own, for the sender's kind; JSON-like
+    lane: str = ""  # recipients of one lane share the pace of their destination (`Manifest.per_lane`)
 
 
 def enqueue(tx: Tx, draft: Draft, targets: Sequence[Target]) -> MessageId:
@@ -32,12 +39,29 @@ def enqueue(tx: Tx, draft: Draft, targets: Sequence[Target]) -> MessageId:
         msgid=ids.new(),
         origin=draft.origin,
         trace=draft.trace,
-        content=json.dumps(draft.content, ensure_ascii=False, separators=(",", ":")),
+        content=_json(draft.content),
     )
     for target in targets:
-        queries.add_recipient(tx, message_id, target.sender_id, code=f"msg_{ids.new()}", address=target.address)
+        queries.add_recipient(
+            tx,
+            message_id,
+            target.sender_id,
+            code=f"msg_{ids.new()}",
+            address=target.address,
+            options=_json(target.options),
+            lane=target.lane,
+        )
     tx.hint(TOPIC)
     return message_id
+
+
+def try_at_once(tx: Tx, recipient_id: RecipientId) -> None:
+    """Do not wait for the next attempt of the schedule. Raises `NotFound`, `NotQueued`."""
+    state = queries.recipient_state(tx, recipient_id)
+    if state is not State.QUEUED:
+        raise NotQueued(state=state.value)
+    queries.try_at_once(tx, recipient_id)
+    tx.hint(TOPIC)
 
 
 def resend(tx: Tx, recipient_id: RecipientId) -> None:

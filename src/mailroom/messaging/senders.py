@@ -68,18 +68,39 @@ class Senders:
 
     def secrets(self, sender: Sender) -> dict[str, Secret]:
         """The sender's secrets."""
+        if not sender.sealed:
+            return {}
         opened: dict[str, str] = json.loads(self.seal.unseal(sender.sealed).reveal())
         return {key: Secret(text) for key, text in opened.items()}
 
 
 def count(tx: Tx) -> int:
-    """How many senders there are, each with secrets that only the key can open."""
+    """How many senders have secrets, which only the key can open."""
     return queries.count_senders(tx)
 
 
 def by_code(tx: Tx, code: str) -> Sender | None:
     """The sender with that code."""
     return queries.sender_by_code(tx, code)
+
+
+def ensure(tx: Tx, *, code: str, name: str, kind: str) -> SenderId:
+    """The sender with that code; made, without settings or secrets, if there is none."""
+    sender = by_code(tx, code)
+    if sender is not None:
+        return sender.id
+    return queries.save_sender(
+        tx, code=code, name=name, kind=kind, settings="{}", secrets=b"", state=SenderState.ACTIVE
+    )
+
+
+def enable(tx: Tx, code: str) -> None:
+    """Use the sender with that code, whatever has gone wrong with it so far."""
+    sender = hold(tx, code)
+    if sender is not None:
+        queries.change_sender_state(tx, sender.id, SenderState.ACTIVE, "")
+        queries.sender_works(tx, sender.id)
+        tx.hint(TOPIC)
 
 
 def hold(tx: Tx, code: str) -> Sender | None:

@@ -27,6 +27,7 @@ _EMPTY_TEXT = b'("text" "plain" ("charset" "us-ascii") NIL NIL "7bit" 0 0'
 _to_json = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
 _STORED_MOST = 4096  # octets of one part's parameters and texts that are stored
 _STORED_IN_ALL = 128 * 1024  # and of all parts together, for these rows are in nobody's quota
+_DAY = 86_400  # seconds
 _LAST_DATE = 253_402_300_799  # seconds; 9999-12-31, the last day that databases and datetime know
 
 AddressLists = dict[str, tuple[address.Address | address.Group, ...]]
@@ -40,8 +41,12 @@ class Summary:
     message_id: str  # verbatim with its angle brackets; "" when the mail has none, or `<>`
     subject: str
     from_: str  # the first From: `Name <addr>` or `addr`
+    senders: str  # all of From, when there are several
     to: str
+    cc: str
+    bcc: str
     date_ms: int | None  # the Date field, milliseconds UTC; None when missing or no date
+    date_day: int | None  # the day that it names, in its own zone; days from 1970-01-01
     in_reply_to: tuple[str, ...]  # message ids, as in `references`
     references: tuple[str, ...]
     envelope: bytes
@@ -57,12 +62,17 @@ def summarise(part: Part, read: Read) -> Summary:
     fields = headers.read(part.header)
     lists = _address_lists(fields)
     senders = address.mailboxes(lists["from"])
+    sent_ms, sent_day = _moment(fields.first("date") or b"") or (None, None)
     return Summary(
         message_id=_message_id(fields.first("message-id") or b""),
         subject=headers.decode(fields.first("subject") or b""),
         from_=address.show(senders[0]) if senders else "",
-        to=", ".join(address.show(each) for each in address.mailboxes(lists["to"])),
-        date_ms=date_ms(fields.first("date") or b""),
+        senders=_shown(lists["from"]) if len(senders) > 1 else "",
+        to=_shown(lists["to"]),
+        cc=_shown(lists["cc"]),
+        bcc=_shown(lists["bcc"]),
+        date_ms=sent_ms,
+        date_day=sent_day,
         in_reply_to=_message_ids(fields.first("in-reply-to") or b""),
         references=_message_ids(fields.first("references") or b""),
         envelope=_envelope(fields, lists),
@@ -76,15 +86,22 @@ def summarise(part: Part, read: Read) -> Summary:
 
 def date_ms(raw: bytes) -> int | None:
     """A Date field's moment in milliseconds UTC; None for what is no date (RFC 5322 section 3.3)."""
+    moment = _moment(raw)
+    return moment[0] if moment else None
+
+
+def _moment(raw: bytes) -> tuple[int, int] | None:
+    """The same, and its day."""
     try:
         parsed = email.utils.parsedate_tz(headers.decode(raw))
         if parsed is None:
             return None
         # A missing zone is read as UTC, not as this machine's.
         seconds = email.utils.mktime_tz((*parsed[:9], parsed[9] or 0))
+        day = (seconds + (parsed[9] or 0)) // _DAY
     except (ValueError, IndexError, OverflowError, TypeError):
         return None
-    return seconds * 1000 if abs(seconds) <= _LAST_DATE else None
+    return (seconds * 1000, day) if abs(seconds) <= _LAST_DATE else None
 
 
 def envelope(header: bytes) -> bytes:
@@ -130,6 +147,10 @@ def to_json(part: Part) -> str:
 def from_json(stored: str) -> Part:
     """The parts that `to_json` stored, to fetch a section without scanning the mail again; `header` is empty."""
     return _unpacked(json.loads(stored))
+
+
+def _shown(found: tuple[address.Address | address.Group, ...]) -> str:
+    return ", ".join(address.show(each) for each in address.mailboxes(found))
 
 
 def _address_lists(fields: headers.Headers) -> AddressLists:

@@ -5,10 +5,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from email.headerregistry import Address
-from email.message import EmailMessage
-from email.policy import SMTP
-from email.utils import formatdate
 
 from mailroom.core import ids, log
 from mailroom.core.errors import MailboxDisabled, OverQuota
@@ -18,6 +14,7 @@ from mailroom.events.facts import SenderDisabled
 from mailroom.mailboxes import append, contents, quota
 from mailroom.mailboxes.contents import Small
 from mailroom.mailboxes.model import FolderRole
+from mailroom.mime import compose
 from mailroom.mime.scan import scan
 from mailroom.mime.structure import summarise
 from mailroom.storage.ports import Tx
@@ -52,12 +49,14 @@ class Alarms:
 
     def _file(self, tx: Tx, subject: str, text: str, about: dict[str, str]) -> None:
         spoken = [translation(language) for language in LANGUAGES]
-        mail = EmailMessage(policy=SMTP)
-        mail["From"] = Address("Mailroom", "mailroom", self.hostname)
-        mail["Subject"] = " / ".join(words.gettext(subject).format(**about) for words in spoken)
-        mail["Date"] = formatdate(tx.now / 1000)
-        mail["Message-ID"] = f"<{ids.new()}@{self.hostname}>"
-        mail["Auto-Submitted"] = "auto-generated"  # RFC 3834 §5
+        mail = compose.begin(
+            name="Mailroom",
+            local="mailroom",
+            hostname=self.hostname,
+            subject=" / ".join(words.gettext(subject).format(**about) for words in spoken),
+            now=tx.now,
+            id_=ids.new(),
+        )
         mail.set_content("\n\n--\n\n".join(words.gettext(text).format(**about) for words in spoken))
         octets = mail.as_bytes()
         part = scan(octets)

@@ -17,10 +17,12 @@ from mailroom.core.clock import Clock
 from mailroom.core.errors import Refusal
 from mailroom.core.ids import NewId
 from mailroom.core.settings import Settings
-from mailroom.delivery.accept import Destination, Envelope
+from mailroom.delivery.judge import Client
 from mailroom.delivery.letters import Letters
+from mailroom.delivery.posting import Addressee, Envelope
 from mailroom.delivery.spool import Spool
 from mailroom.directory.logins import Logins
+from mailroom.directory.model import Principal
 from mailroom.mailboxes.contents import Bodies
 from mailroom.storage.ports import Store
 
@@ -31,11 +33,26 @@ class Accepts(Protocol):
     def spool(self) -> Spool:
         """A place for a mail on its way in."""
 
-    async def find(self, address: str, *, size: int) -> Destination: ...
+    async def find(self, address: str, *, size: int, client: Client | None = None, sender: str = "") -> Addressee: ...
 
     async def accept(self, envelope: Envelope, spool: Spool) -> None: ...
 
-    async def accept_each(self, envelope: Envelope, spool: Spool) -> Mapping[Destination, Refusal | None]: ...
+    async def accept_each(self, envelope: Envelope, spool: Spool) -> Mapping[Addressee, Refusal | None]: ...
+
+
+class Submits(Protocol):
+    """The outbound verb as protocols see it: `delivery.submit.Submission`."""
+
+    def spool(self) -> Spool:
+        """A place for a mail on its way out."""
+
+    async def sender(self, principal: Principal, address: str) -> None: ...
+
+    async def recipient(
+        self, principal: Principal, address: str, *, size: int, sender: str, before: int
+    ) -> Addressee: ...
+
+    async def submit(self, principal: Principal, envelope: Envelope, spool: Spool) -> None: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +65,7 @@ class House:
     letters: Letters
     logins: Logins
     acceptance: Accepts
+    submission: Submits
     tls: ssl.SSLContext | None
     clock: Clock
     new_id: NewId

@@ -17,12 +17,11 @@ from typing import Final, cast
 from mailroom.core import log
 from mailroom.core.errors import InvalidValue
 from mailroom.core.settings import Limits, Network
-from mailroom.protocols import proxy
+from mailroom.protocols import proxy, secure
 from mailroom.protocols.contract import Conversation, Peer, Service
 
 _MAPPED = bytes(10) + b"\xff\xff"  # ::ffff:0:0/96
 _BACKLOG = 1024
-_HANDSHAKE_MOST = 30.0  # seconds
 _PROXY_PATIENCE = 5.0  # seconds in which a proxy must have told for whom it calls
 
 _log = log.get("listener")
@@ -212,22 +211,24 @@ class _Handshake(Conversation):
 
     def begin(self, octets: bytes) -> None:
         """Shake hands; `octets` are the beginning of the client's part."""
-        self._task = asyncio.get_running_loop().create_task(self._shake(octets))
+        self._octets = octets
+        # uvloop reads on before the task begins: what comes until then is ours, too.
+        self._transport.set_protocol(self)
+        self._task = asyncio.get_running_loop().create_task(self._shake())
 
-    async def _shake(self, octets: bytes) -> None:
+    async def _shake(self) -> None:
         loop = asyncio.get_running_loop()
+        octets, self._octets = self._octets, b""
         try:
             if octets:  # after `start_tls` has taken the transport over, and before it reads
                 loop.call_soon(loop.call_soon, self._feed, octets)
-            secure = await loop.start_tls(
-                self._transport, self, self._tls, server_side=True, ssl_handshake_timeout=_HANDSHAKE_MOST
-            )
+            transport = await secure.start_tls(self._transport, self, self._tls)
         except OSError as fault:
             _log.info("no TLS", peer=self._peer.host, reason=str(fault))
             self._transport.abort()
             self._listener.gone(self)
         else:
-            self._listener.secured(self, cast("asyncio.Transport", secure), self._peer, self._octets)
+            self._listener.secured(self, transport, self._peer, self._octets)
 
     def _feed(self, octets: bytes) -> None:
         taker = cast("asyncio.BufferedProtocol", self._transport.get_protocol())

@@ -6,17 +6,38 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import ipaddress
 import random
+import ssl
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import dns.asyncresolver
+import dns.flags
+import dns.resolver
+
 from mailroom.core import clock, ids
 from mailroom.core.errors import InvalidValue, NoSpace
+from mailroom.core.ids import ContentId
 from mailroom.core.settings import Settings
+from mailroom.delivery import outgoing
 from mailroom.delivery.accept import Acceptance
+from mailroom.delivery.answers import Writer
+from mailroom.delivery.checks.names import Names
+from mailroom.delivery.judge import Judge
 from mailroom.delivery.letters import Letters
+from mailroom.delivery.posting import Posting
+from mailroom.delivery.returns import Returns
+from mailroom.delivery.signing import Signer
+from mailroom.delivery.srs import Srs
+from mailroom.delivery.sts_policies import StsPolicies
+from mailroom.delivery.submit import Submission
+from mailroom.directory import credentials, proof
+from mailroom.directory.brake import Brake
+from mailroom.directory.clients import ClientPasswords
 from mailroom.directory.credentials import Passwords
+from mailroom.directory.dkim_keys import DkimKeys
 from mailroom.directory.logins import Logins
 from mailroom.mailboxes.contents import Bodies
 from mailroom.messaging import senders as senders_
@@ -25,13 +46,15 @@ from mailroom.messaging.senders import Senders
 from mailroom.notify.alarms import Alarms
 from mailroom.notify.settings import NotifySettings
 from mailroom.runtime import reactions
-from mailroom.runtime.workers import Collect, React
+from mailroom.runtime.introspection import Introspection
+from mailroom.runtime.scanning import OwnServices
+from mailroom.runtime.workers import Collect, Delays, Publish, React
 from mailroom.senders.catalogue import open_kinds
-from mailroom.senders.contract import Tools
+from mailroom.senders.contract import Mails, Tools
 from mailroom.senders.egress import Egress
-from mailroom.senders.http import Http
+from mailroom.senders.http import Http, Resolver
 from mailroom.storage.engines import open_blobs, open_store
-from mailroom.storage.ports import Store
+from mailroom.storage.ports import Store, Tx
 from mailroom.storage.seal import Seal
 
 
@@ -40,16 +63,24 @@ class App:
     """Engines and use cases. It holds nothing that must not be lost."""
 
     settings: Settings
+    seal: Seal
     store: Store
     bodies: Bodies
     passwords: Passwords
     logins: Logins
+    client_passwords: ClientPasswords
     senders: Senders
     notify: NotifySettings
     letters: Letters
+    dkim_keys: DkimKeys
+    signer: Signer
+    posting: Posting
     acceptance: Acceptance
+    submission: Submission
     dispatch: Dispatch
     react: React
+    delays: Delays
+    publish: Publish
     collect: Collect
 
 
@@ -66,36 +97,101 @@ async def open_app(settings: Settings) -> AsyncIterator[App]:
         if fault.errno == errno.ENOSPC:
             raise NoSpace from fault
         raise InvalidValue(name="data", reason=str(fault)) from fault
+    names = _resolver(settings)
     blobs = open_blobs(settings.blobs_url)
     store = open_store(settings.database_url)
-    http = Http(Egress(settings.egress.allow))
+    egress = Egress(settings.egress.allow)
+    http = Http(egress)
+    trust = ssl.create_default_context()
+    policy_http = Http(egress, Resolver(names), trust)
+    bodies = Bodies(store, blobs)
+    own_services = OwnServices()
+    mails = Mails(
+        octets=lambda number: bodies.read(ContentId(number)),
+        resolver=_resolver(settings),
+        http=policy_http,
+        validates=_validates(names, settings),
+        policies=StsPolicies(store),
+        trust=trust,
+        hostname=settings.hostname,
+        names=frozenset(name.lower() for name in settings.mx_hosts),
+        port=settings.mx_port,
+        sts_port=settings.sts_port,
+    )
+    kinds = open_kinds(Tools(http, mails))
     try:
-        seal = _open_seal(settings.data / "secret.key", sealed=await store.read(senders_.count))
-        senders = Senders(open_kinds(Tools(http)), seal)
+        seal = _open_seal(settings.data / "secret.key", sealed=await store.read(_count_sealed))
+        senders = Senders(kinds, seal)
+        await outgoing.use(store, senders, settings.smarthost)
         passwords = Passwords()
-        bodies = Bodies(store, blobs)
+        dkim_keys = DkimKeys(store, seal)
         letters = Letters(bodies, spools, settings.hostname, ids.new, settings.limits.disk_reserve)
+        # Names of its own: it remembers answers.
+        judge = Judge(store, Names(_resolver(settings)), settings.hostname, settings.trusted, own_services.post)
+        signer = Signer(dkim_keys)
+        posting = Posting(Srs(seal.derive("srs")), Writer(settings.hostname, ids.new, signer.sign_ours))
+        returns = Returns(settings.hostname, posting)
         yield App(
             settings=settings,
+            seal=seal,
             store=store,
             bodies=bodies,
             passwords=passwords,
-            logins=Logins(store, passwords),
+            logins=Logins(
+                store,
+                passwords,
+                seal,
+                Brake(store),
+                clock.now,
+                introspect=Introspection(http, settings.oauth) if settings.oauth.introspection else None,
+            ),
+            client_passwords=ClientPasswords(store, passwords, seal),
             senders=senders,
             notify=NotifySettings(senders),
             letters=letters,
-            acceptance=Acceptance(store, letters),
+            dkim_keys=dkim_keys,
+            signer=signer,
+            posting=posting,
+            acceptance=Acceptance(store, letters, posting, returns, judge),
+            submission=Submission(store, letters, posting, returns, signer, settings.limits),
             dispatch=Dispatch(store, senders, clock.now, ids.new, random.random),
-            react=React(store, reactions.table(alarms=Alarms(settings.hostname)), ids.new),
+            react=React(store, reactions.table(alarms=Alarms(settings.hostname), returns=returns), ids.new),
+            delays=Delays(store, returns),
+            publish=Publish(dkim_keys, names),
             collect=Collect(store, bodies, spools, clock.now),
         )
     finally:
+        for kind in kinds.values():
+            await kind.close()
         await http.close()
+        await policy_http.close()
+        await own_services.close()
         await store.close()
+
+
+def _resolver(settings: Settings) -> dns.asyncresolver.Resolver:
+    try:
+        names = proof.resolver(settings.resolver)
+    except dns.resolver.NoResolverConfiguration:  # as RFC 1034 §5.3.1 had it: there is one on this machine
+        names = dns.asyncresolver.Resolver(configure=False)
+        names.nameservers = ["127.0.0.1"]
+    names.use_edns(0, dns.flags.DO, 1232)  # asks for the word on DNSSEC; 1232: the DNS flag day of 2020
+    return names
+
+
+def _validates(names: dns.asyncresolver.Resolver, settings: Settings) -> bool:
+    """Whether to believe the resolver that an answer was validated: when it was chosen, or is on this machine."""
+    return bool(settings.resolver) or all(
+        isinstance(server, str) and ipaddress.ip_address(server).is_loopback for server in names.nameservers
+    )
+
+
+def _count_sealed(tx: Tx) -> int:
+    return senders_.count(tx) + credentials.count_sealed(tx)
 
 
 def _open_seal(path: Path, *, sealed: int) -> Seal:
     # A key that is made anew would open none of the secrets that are there.
     if sealed and not path.exists():
-        raise InvalidValue(name=str(path), reason="is missing; without it the senders' secrets cannot be read")
+        raise InvalidValue(name=str(path), reason="is missing; without it the secrets in the store cannot be read")
     return Seal.open(path)

@@ -14,7 +14,7 @@ from mailroom.core.errors import InvalidValue
 from mailroom.core.secrets import Secret
 from mailroom.core.settings import Egress, Settings
 from mailroom.directory import addresses, domains, members
-from mailroom.directory.model import DomainState, Role
+from mailroom.directory.model import DomainState, Role, Verifiers
 from mailroom.mailboxes import create
 from mailroom.protocols.listener import parse_where
 from mailroom.runtime.app import App
@@ -61,7 +61,7 @@ async def furnish(app: App, *, push_url: str) -> None:
     if await app.store.read(domains.every):
         await app.store.read(_ask_whose)
     else:
-        hashes = {userid: await app.passwords.hash(Secret(f"demo-{userid}")) for userid in MEMBERS}
+        hashes = {userid: await app.logins.hash(userid, Secret(f"demo-{userid}")) for userid in MEMBERS}
         await app.store.write(lambda tx: _make(app, tx, hashes))
     await app.store.write(lambda tx: app.notify.change(tx, "push_url", push_url))
 
@@ -71,7 +71,7 @@ def _ask_whose(tx: Tx) -> None:
         raise InvalidValue(name="data", reason="this is not a demo's store; give the demo a folder of its own")
 
 
-def _make(app: App, tx: Tx, hashes: dict[str, str]) -> None:
+def _make(app: App, tx: Tx, hashes: dict[str, Verifiers]) -> None:
     organisation_id = members.found_organisation(tx, "Demo")
     domains.add(tx, organisation_id, DOMAIN, state=DomainState.ACTIVE)
     made = {

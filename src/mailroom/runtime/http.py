@@ -7,6 +7,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ipaddress
+import ssl
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from http import HTTPStatus
@@ -19,7 +20,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from mailroom.core import log
 from mailroom.core.settings import Limits, Network
-from mailroom.web.brake import client_key
+from mailroom.directory.brake import client_key
 
 _HEAD_MOST: Final = 64 * 1024  # octets of a request's line and fields
 _PIECE: Final = 16 * 1024  # the parser asks for that bound between pieces only
@@ -31,7 +32,8 @@ _LOG = log.get("http")
 class Server(uvicorn.Server):
     """Serves one application until `should_exit`, then lets requests end for `grace` seconds. `limits` bounds the
     connections in all and per address (per /64 in IPv6). Who calls from `proxies` tells in X-Forwarded-For for whom,
-    and brings as many connections as there are. A whole head must come within `patience` seconds.
+    and brings as many connections as there are. A whole head must come within `patience` seconds. With `tls` it is
+    HTTPS.
     """
 
     def __init__(
@@ -42,6 +44,7 @@ class Server(uvicorn.Server):
         limits: Limits,
         proxies: Sequence[Network] = (),
         patience: float = 10.0,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         door = _Door(limits, proxies, patience)
 
@@ -63,6 +66,8 @@ class Server(uvicorn.Server):
                 timeout_graceful_shutdown=int(grace),
             )
         )
+        self.config.load()
+        self.config.ssl = tls  # uvicorn makes one from files only, and ours changes while it is served
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:

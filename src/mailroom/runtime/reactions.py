@@ -12,6 +12,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from mailroom.delivery import bounces
+from mailroom.delivery.returns import Returns
 from mailroom.events.facts import Fact, MailArrived, RecipientSettled, SenderDisabled
 from mailroom.notify import new_mail
 from mailroom.notify.alarms import Alarms
@@ -29,10 +31,10 @@ class Reaction:
 Reactions = Mapping[type[Fact], tuple[Reaction, ...]]
 
 
-def table(*, alarms: Alarms) -> Reactions:
+def table(*, alarms: Alarms, returns: Returns) -> Reactions:
     """Who reacts."""
     return {
-        MailArrived: (Reaction("push", new_mail.push),),
+        MailArrived: (Reaction("push", new_mail.push), Reaction("bounce", bounces.arrived)),
         SenderDisabled: (Reaction("alarm", alarms.sender_disabled),),
-        RecipientSettled: (),
+        RecipientSettled: (Reaction("return", returns.settled),),
     }

@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import enum
 import socket
+import ssl
 from collections.abc import AsyncIterator, Collection, Coroutine, Mapping
 from dataclasses import dataclass
 
@@ -18,7 +19,9 @@ from mailroom.protocols import catalogue
 from mailroom.protocols.contract import House
 from mailroom.protocols.listener import Listener, parse_where
 from mailroom.runtime import tls
+from mailroom.runtime.acme import Acme
 from mailroom.runtime.app import App, open_app
+from mailroom.runtime.tls import Certificates
 from mailroom.runtime.workers import forever
 
 _LOG = log.get("serve")
@@ -52,12 +55,24 @@ async def running(settings: Settings, *, roles: Collection[Role] = tuple(Role)) 
     async with contextlib.AsyncExitStack() as stack:
         app = await stack.enter_async_context(open_app(settings))
         ports: dict[str, int] = {}
+        certificate = Certificates(settings, app.store, app.seal, tls.server_context(settings))
+        await certificate.begin()
+        await stack.enter_async_context(_task(forever("certificate", certificate.run)))
         if Role.WORKER in roles:
-            for name, loop in (("react", app.react.run), ("dispatch", app.dispatch.run), ("collect", app.collect.run)):
+            if settings.tls.acme:
+                acme = Acme(settings, app.store, app.seal, clock.now)
+                await stack.enter_async_context(_task(forever("acme", acme.run)))
+            for name, loop in (
+                ("react", app.react.run),
+                ("dispatch", app.dispatch.run),
+                ("delays", app.delays.run),
+                ("publish", app.publish.run),
+                ("collect", app.collect.run),
+            ):
                 await stack.enter_async_context(_task(forever(name, loop)))
-        if Role.WEB in roles and settings.listen.http:
-            ports["http"] = await stack.enter_async_context(_web(app))
-        ports.update(await _listen(app, roles, stack))
+        if Role.WEB in roles and (settings.listen.http or settings.listen.https):
+            ports.update(await stack.enter_async_context(_web(app, certificate.context)))
+        ports.update(await _listen(app, certificate.context, roles, stack))
         _LOG.info("ready", **ports)
         yield Running(app, ports)
 
@@ -72,7 +87,9 @@ async def _task(work: Coroutine[None, None, None]) -> AsyncIterator[None]:
         await asyncio.wait([task])
 
 
-async def _listen(app: App, roles: Collection[Role], stack: contextlib.AsyncExitStack) -> dict[str, int]:
+async def _listen(
+    app: App, context: ssl.SSLContext, roles: Collection[Role], stack: contextlib.AsyncExitStack
+) -> dict[str, int]:
     settings = app.settings
     house = House(
         settings=settings,
@@ -81,7 +98,8 @@ async def _listen(app: App, roles: Collection[Role], stack: contextlib.AsyncExit
         letters=app.letters,
         logins=app.logins,
         acceptance=app.acceptance,
-        tls=tls.server_context(settings),
+        submission=app.submission,
+        tls=context,
         clock=clock.now,
         new_id=ids.new,
     )
@@ -105,7 +123,7 @@ async def _listen(app: App, roles: Collection[Role], stack: contextlib.AsyncExit
 
 
 @contextlib.asynccontextmanager
-async def _web(app: App) -> AsyncIterator[int]:
+async def _web(app: App, context: ssl.SSLContext) -> AsyncIterator[dict[str, int]]:
     from mailroom.runtime.http import Server  # noqa: PLC0415 # a node without this role does not load what pages need
     from mailroom.web.http import Web, application  # noqa: PLC0415 # likewise
 
@@ -116,29 +134,43 @@ async def _web(app: App) -> AsyncIterator[int]:
         passwords=app.passwords,
         clock=clock.now,
         new_id=ids.new,
-        public_url=app.settings.public_url,
+        settings=app.settings,
         ready=lambda: _ready(app),
         stopping=stopping,
     )
-    where = app.settings.listen.http
+    settings, page = app.settings, application(web)
+    served: list[tuple[Server, asyncio.Task[None], socket.socket]] = []
+    ports: dict[str, int] = {}
+    try:
+        for name, where, certificate in (
+            ("http", settings.listen.http, None),
+            ("https", settings.listen.https, context),
+        ):
+            if where:
+                listening = _bind(name, where)
+                server = Server(page, grace=_GRACE, limits=settings.limits, proxies=settings.proxies, tls=certificate)
+                served.append((server, asyncio.create_task(server.serve(sockets=[listening])), listening))
+                ports[name] = listening.getsockname()[1]
+        yield ports
+    finally:
+        stopping.set()
+        for server, _, _ in served:
+            server.should_exit = True
+        for _, task, listening in served:
+            await task
+            listening.close()
+
+
+def _bind(name: str, where: str) -> socket.socket:
     host, port = parse_where(where)
-    family = socket.AF_INET6 if host and ":" in host else socket.AF_INET
-    listening = socket.socket(family)
+    listening = socket.socket(socket.AF_INET6 if host and ":" in host else socket.AF_INET)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listening.bind((host or "0.0.0.0", port))  # noqa: S104 # ":8025" asks for all addresses
     except OSError as fault:
         listening.close()
-        raise InvalidValue(name="listen.http", reason=f"{where}: {fault.strerror}") from fault
-    server = Server(application(web), grace=_GRACE, limits=app.settings.limits, proxies=app.settings.proxies)
-    task = asyncio.create_task(server.serve(sockets=[listening]))
-    try:
-        yield listening.getsockname()[1]
-    finally:
-        stopping.set()
-        server.should_exit = True
-        await task
-        listening.close()
+        raise InvalidValue(name=f"listen.{name}", reason=f"{where}: {fault.strerror}") from fault
+    return listening
 
 
 async def _ready(app: App) -> bool:

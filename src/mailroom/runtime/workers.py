@@ -12,10 +12,16 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import dns.asyncresolver
+
 from mailroom.core import log
 from mailroom.core.clock import DAY, HOUR, MINUTE, SECOND, Clock
 from mailroom.core.ids import NewId
-from mailroom.directory import credentials
+from mailroom.delivery import rules
+from mailroom.delivery.checks import greylist
+from mailroom.delivery.returns import Returns
+from mailroom.directory import brake, credentials
+from mailroom.directory.dkim_keys import DkimKeys
 from mailroom.events import outbox
 from mailroom.events.outbox import Claimed, LeaseLost
 from mailroom.mailboxes.contents import Bodies
@@ -34,6 +40,7 @@ _LONGEST_PAUSE = 10 * MINUTE
 # What was sent stays in the log for so long.
 _LOG_KEPT = 90 * DAY
 _COLLECT_EVERY = HOUR / SECOND
+_LOOK_EVERY = 10 * MINUTE / SECOND
 
 
 async def forever(name: str, work: Callable[[], Awaitable[None]]) -> None:
@@ -127,6 +134,35 @@ def _finish(tx: Tx, fact: Claimed, lease: str, *, failed: int) -> None:
 
 
 @dataclass(frozen=True, slots=True)
+class Publish:
+    """Lets new keys sign once the DNS shows them."""
+
+    keys: DkimKeys
+    resolver: dns.asyncresolver.Resolver
+
+    async def run(self) -> None:
+        """Look every ten minutes until cancelled."""
+        while True:
+            await self.keys.advance(self.resolver)
+            await asyncio.sleep(_LOOK_EVERY)
+
+
+@dataclass(frozen=True, slots=True)
+class Delays:
+    """Tells the senders of mails that take long."""
+
+    store: Store
+    returns: Returns
+
+    async def run(self) -> None:
+        """Look every minute until cancelled."""
+        while True:
+            while await self.store.write(self.returns.late):
+                pass
+            await asyncio.sleep(MINUTE / SECOND)
+
+
+@dataclass(frozen=True, slots=True)
 class Collect:
     """Deletes what nobody refers to any more, and what has been kept for long enough."""
 
@@ -143,6 +179,9 @@ class Collect:
             while await self.store.write(lambda tx: log_.forget(tx, before=tx.now - _LOG_KEPT, limit=_AT_ONCE)):
                 pass
             await self.store.write(credentials.forget_sessions)
+            await self.store.write(brake.forget)
+            await self.store.write(greylist.forget)
+            await self.store.write(rules.forget)
             await asyncio.to_thread(self._sweep)
             await asyncio.sleep(_COLLECT_EVERY)
 

@@ -10,9 +10,12 @@ from __future__ import annotations
 
 import enum
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+import ssl
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Protocol
+
+import dns.asyncresolver
 
 from mailroom.core.errors import InvalidValue
 from mailroom.core.secrets import Secret
@@ -30,11 +33,14 @@ class Scope(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """The provider took the parcel. `provider_id` is the name by which its receipts will speak of it."""
+    """The provider took the parcel. `provider_id` is the name by which its receipts will speak of it; with `reports` it
+    has taken over to tell the sender what becomes of it.
+    """
 
     provider_id: str = ""
     code: str = ""
     text: str = ""
+    reports: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +85,7 @@ class Parcel:
     content: Mapping[str, Any]  # JSON-like, in the shape that the kind documents
     attempt: int
     now: int
+    options: Mapping[str, Any] = field(default_factory=dict)  # this recipient's own; likewise
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,10 +138,12 @@ class Manifest:
     jitter: float  # share by which each wait may be shorter or longer
     timeout: int  # milliseconds, for one attempt in all
     concurrency: int  # parcels under way at once, for one account
+    per_lane: int = 0  # about so many of them for one destination; 0: however many
     recall: bool = False  # a message can be taken back
     update: bool = False  # a message can be changed afterwards
     receipt: bool = False  # the provider tells later what became of it
-    idempotent: bool = False  # the provider recognises a repeat by the parcel's code
+    # The provider recognises a repeat by the parcel's code, or a repeat does less harm than a loss.
+    idempotent: bool = False
 
     def check(self, settings: Mapping[str, str], secrets: Mapping[str, Secret]) -> None:
         """Raise `InvalidValue` that names the first field which is unknown, missing or not among its choices."""
@@ -176,12 +185,51 @@ class SenderKind(Protocol):
     async def send(self, account: Account, parcel: Parcel) -> Outcome:
         """Try once, within the manifest's timeout. Never raises for what the outside does."""
 
+    async def close(self) -> None:
+        """Let go of what is kept open between parcels."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """An MTA-STS policy that is kept until a time in milliseconds."""
+
+    policy_id: str
+    policy: str  # JSON
+    expires_at: int
+
+
+class Policies(Protocol):
+    """Where the MTA-STS policies of other domains are kept."""
+
+    async def get(self, domain: str) -> Kept | None:
+        """The one that is kept, unless it has expired."""
+
+    async def keep(self, domain: str, kept: Kept) -> None:
+        """Keep this one from now on."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mails:
+    """What sending mail needs beyond the network."""
+
+    octets: Callable[[int], AsyncIterator[bytes]]  # of the mail with that number; raises `Refusal`
+    resolver: dns.asyncresolver.Resolver  # nobody else's: answers are remembered in it
+    http: Http  # asks the same resolver
+    validates: bool  # the resolver is ours, so that its word on DNSSEC counts
+    policies: Policies
+    trust: ssl.SSLContext  # whom we believe certificates
+    hostname: str  # what we call ourselves
+    names: frozenset[str]  # all names by which an MX record may mean us
+    port: int  # where mail servers listen
+    sts_port: int = 443
+
 
 @dataclass(frozen=True, slots=True)
 class Tools:
     """What kinds are built from."""
 
     http: Http
+    mails: Mails
 
 
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+")

@@ -11,12 +11,16 @@ from __future__ import annotations
 
 import asyncio
 import enum
-from collections.abc import Mapping
+import socket
+import ssl
+from collections.abc import AsyncIterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
 import aiohttp
-from aiohttp.abc import AbstractResolver
+import dns.asyncresolver
+import dns.exception
+from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
 
 import mailroom
@@ -81,23 +85,45 @@ class NoAnswer:
 class Http:
     """The connections of this process to other people's servers, shared and kept open. Close it at the end.
 
-    `resolver` replaces the system's.
+    `resolver` replaces the system's, `trust` the certificate authorities that the system had at the start.
     """
 
     egress: Egress
     resolver: AbstractResolver | None = None
+    trust: ssl.SSLContext | None = None
     _session: aiohttp.ClientSession | None = field(default=None, init=False)
 
     async def post(
         self,
         url: str,
-        body: bytes,
+        body: bytes | AsyncIterable[bytes],
         *,
         headers: Mapping[str, str],
         timeout: int = TIMEOUT,  # noqa: ASYNC109  # the deadline is this function's own promise
         verify: Verify = Verify.ALL,
     ) -> Answer | NoAnswer:
         """POST once and return within `timeout` milliseconds, whatever the other side does."""
+        return await self._ask("POST", url, body, headers=headers, timeout=timeout, verify=verify)
+
+    async def get(
+        self,
+        url: str,
+        *,
+        timeout: int = TIMEOUT,  # noqa: ASYNC109  # likewise
+    ) -> Answer | NoAnswer:
+        """GET likewise. The certificate must be right."""
+        return await self._ask("GET", url, None, headers={}, timeout=timeout, verify=Verify.ALL)
+
+    async def _ask(
+        self,
+        method: str,
+        url: str,
+        body: bytes | AsyncIterable[bytes] | None,
+        *,
+        headers: Mapping[str, str],
+        timeout: int,  # noqa: ASYNC109  # likewise
+        verify: Verify,
+    ) -> Answer | NoAnswer:
         try:
             target = parse_url(url)
         except InvalidValue as fault:
@@ -106,8 +132,13 @@ class Http:
         session = self._session or self._open()
         try:
             async with asyncio.timeout_at(until):
-                response = await session.post(
-                    target, data=body, headers=headers, ssl=verify is Verify.ALL, allow_redirects=False
+                response = await session.request(
+                    method,
+                    target,
+                    data=body,
+                    headers=headers,
+                    ssl=(self.trust or True) if verify is Verify.ALL else False,
+                    allow_redirects=False,
                 )
         except (OSError, ValueError, aiohttp.ClientError) as fault:  # TimeoutError is an OSError
             return _no_answer(target, fault)
@@ -134,6 +165,28 @@ class Http:
             headers={"User-Agent": f"Mailroom/{mailroom.__version__}", "Accept-Encoding": "identity"},
         )
         return self._session
+
+
+@dataclass(frozen=True, slots=True)
+class Resolver(AbstractResolver):
+    """Looks names up at a name server of our choice."""
+
+    names: dns.asyncresolver.Resolver
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[ResolveResult]:
+        try:
+            found = await self.names.resolve_name(host, family, search=False)
+        except (dns.exception.DNSException, ValueError) as fault:
+            raise OSError(None, str(fault)) from fault
+        return [
+            ResolveResult(hostname=host, host=address, port=port, family=each, proto=0, flags=socket.AI_NUMERICHOST)
+            for address, each in found.addresses_and_families()
+        ]
+
+    async def close(self) -> None:
+        """Nothing is kept open."""
 
 
 def parse_url(text: str) -> URL:

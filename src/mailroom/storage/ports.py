@@ -60,6 +60,11 @@ class Hints(Protocol):
     def listen(self, topic: str) -> AbstractContextManager[Listener]:
         """Hear the hints of one topic while the context lasts."""
 
+    def call(self, topic: str, heard: Callable[[], None]) -> Callable[[], None]:
+        """Have `heard` called, in this event loop, at each hint of the topic, until what this gives back is called. It
+        raises nothing. For those who are many and wait long: it costs no task.
+        """
+
 
 class Listener(Protocol):
     """One ear."""

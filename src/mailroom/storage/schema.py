@@ -233,7 +233,7 @@ dkim_keys = Table(
     Column("private_key", LargeBinary, nullable=False),  # PKCS8 PEM, sealed
     _text("public_key"),  # the value of p=
     _text("state"),  # new: to be published; active: signs; retired: published a while longer
-    _number("created_at"),
+    _number("changed_at"),  # when it came into its state
     UniqueConstraint("domain_id", "selector"),
     sqlite_autoincrement=True,
 )
@@ -264,12 +264,13 @@ folders = Table(
     _id(),
     _of("mailbox_id", "mailboxes"),
     _text("name"),  # the whole path, parts joined by "/"
-    _text("role", ""),  # inbox | drafts | sent | junk | trash | ""
+    _text("role", ""),  # inbox | drafts | sent | junk | trash | archive | ""
     _number("uidvalidity"),
     _number("uidnext", 1),
     _number("modseq", 1),
     _number("mails", 0),
     _number("unseen", 0),
+    _number("size", 0),  # octets of all mails
     _number("created_at"),
     UniqueConstraint("mailbox_id", "name"),
     Index(
@@ -283,12 +284,13 @@ folders = Table(
     sqlite_autoincrement=True,
 )
 
-# The keywords that have been used in a folder, as they were first spelt.
+# The keywords that have been used in a folder. One is the same in any case of letters.
 keywords = Table(
     "keywords",
     metadata,
     _of("folder_id", "folders"),
-    _text("keyword"),
+    _text("keyword"),  # lower case, as in mails.keywords
+    _text("spelt"),  # as it was first written
     PrimaryKeyConstraint("folder_id", "keyword"),
 )
 
@@ -303,14 +305,19 @@ contents = Table(
     _text("message_id"),
     _text("subject"),
     _text("sender"),  # the first From, decoded
+    _text("senders", ""),  # all of From, when there are several
     _text("preview"),  # the first 512 code points of the text
     _text("attachments"),  # file names, JSON
     _text("recipients"),  # To, decoded
+    _text("cc", ""),
+    _text("bcc", ""),
     _time("sent_at"),  # Date
-    _text("refers_to", ""),  # References and In-Reply-To, joined by spaces
+    Column("sent_day", Number, nullable=True),  # the day that Date names in its own zone, from 1970-01-01
+    _text("refers_to", ""),  # References, or without any In-Reply-To; joined by spaces
     Column("envelope", LargeBinary, nullable=False),  # as IMAP's ENVELOPE
     Column("bodystructure", LargeBinary, nullable=False),  # as IMAP's BODYSTRUCTURE
     _text("parts"),  # offsets of every part, JSON
+    _number("header_size", 0),  # octets of the header block, with the empty line that ends it
     _number("created_at"),
     sqlite_autoincrement=True,
 )
@@ -337,6 +344,10 @@ blobs = Table(
     Index("blobs_unreferred", "pinned_at", sqlite_where=UNREFERRED, postgresql_where=UNREFERRED),
 )
 
+# Likewise. What SEARCH UNSEEN, and EXPUNGE, ask of a large folder.
+UNSEEN = text("(flags & 1) = 0")
+DELETED = text("(flags & 8) <> 0")
+
 mails = Table(
     "mails",
     metadata,
@@ -345,7 +356,7 @@ mails = Table(
     _of("content_id", "contents"),
     _number("modseq"),
     _number("flags", 0),  # bits, see mailboxes.model.Flag
-    _text("keywords", ""),  # joined by spaces, each lower-cased once in the folder
+    _text("keywords", ""),  # "", or lower case with a space before, between and after: " $forwarded work "
     _number("size"),
     _number("internal_date"),
     _text("envelope_from", ""),
@@ -353,6 +364,8 @@ mails = Table(
     PrimaryKeyConstraint("folder_id", "uid"),
     Index("mails_modseq", "folder_id", "modseq"),
     Index("mails_content", "content_id"),
+    Index("mails_unseen", "folder_id", "uid", sqlite_where=UNSEEN, postgresql_where=UNSEEN),
+    Index("mails_deleted", "folder_id", "uid", sqlite_where=DELETED, postgresql_where=DELETED),
     sqlite_with_rowid=False,
 )
 
@@ -410,16 +423,20 @@ senders = Table(
     sqlite_autoincrement=True,
 )
 
+# A mail that goes out; for what comes back of it, which knows no more than its Message-ID.
+IS_MAIL = text("origin = 'mail'")
+
 messages = Table(
     "messages",
     metadata,
     _id(),
     Column("msgid", Text, unique=True, nullable=False),
-    _text("origin"),  # notice | api | console
+    _text("origin"),  # see messaging.model.Origin
     _text("trace", ""),  # the mail's Message-ID that it tells of
     _text("content"),  # JSON
     _number("created_at"),
     Index("messages_created", "created_at"),
+    Index("messages_mail_trace", "trace", sqlite_where=IS_MAIL, postgresql_where=IS_MAIL),
     sqlite_autoincrement=True,
 )
 
@@ -432,13 +449,15 @@ recipients = Table(
     Column("code", Text, unique=True, nullable=False),  # given to the provider as the idempotency key
     _text("address"),
     _text("options", "{}"),  # JSON, for the sender kind
+    _text("lane", ""),  # the destination, where one that is slow must not hold up the others
     _text("state"),  # see messaging.states
     _text("provider_id", ""),
     _text("reason", ""),
+    _number("told", 0),  # 1: who sent the mail knows how it ended here
     _number("created_at"),
     _number("updated_at"),
     *_leased(),
-    Index("recipients_due", "sender_id", "next_at"),
+    Index("recipients_due", "sender_id", "next_at", "lane"),
     Index("recipients_message", "message_id"),
     Index("recipients_provider", "sender_id", "provider_id"),
     sqlite_autoincrement=True,
@@ -489,14 +508,14 @@ outgoing = Table(
     Index("outgoing_content", "content_id"),
 )
 
-# How much was sent, for the limits an hour and a day.
+# How many recipients were written to, for the limits an hour and a day.
 sent_counts = Table(
     "sent_counts",
     metadata,
-    Column("key", Text, primary_key=True),  # <member or mailbox>:<hour>
+    _text("who"),  # member:<id> | mailbox:<id>
+    _number("hour"),  # since 1970
     _number("recipients"),
-    _number("hour"),
-    Index("sent_counts_hour", "hour"),
+    PrimaryKeyConstraint("who", "hour"),
 )
 
 # Sieve scripts by name (RFC 5804); at most one of a mailbox is active.
@@ -591,6 +610,7 @@ certificates = Table(
     Column("private_key", LargeBinary, nullable=False),  # PEM, sealed
     _number("expires_at"),
     _number("changed_at"),
+    _number("renewing_until", 0),  # a node is at it
 )
 
 acme_answers = Table(

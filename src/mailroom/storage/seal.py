@@ -9,8 +9,9 @@ twelve octets, and AES-256-GCM's ciphertext.
 from __future__ import annotations
 
 import hashlib
+import hmac
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
@@ -31,6 +32,7 @@ class Seal:
 
     _id: bytes
     _cipher: AESGCM
+    _root: bytes = field(repr=False)
 
     @classmethod
     def open(cls, path: Path) -> Self:
@@ -44,7 +46,11 @@ class Seal:
             key = keep_private(path, os.urandom(_KEY))
         if len(key) != _KEY:
             raise InvalidValue(name=str(path), reason=f"a key has {_KEY} octets, not {len(key)}")
-        return cls(hashlib.sha256(key).digest()[:_ID], AESGCM(key))
+        return cls(hashlib.sha256(key).digest()[:_ID], AESGCM(key), hmac.digest(key, b"root", "sha256"))
+
+    def derive(self, label: str) -> bytes:
+        """A key of 32 octets for another purpose, the same at each call."""
+        return hmac.digest(self._root, label.encode(), "sha256")
 
     def seal(self, text: str) -> bytes:
         nonce = os.urandom(_NONCE)

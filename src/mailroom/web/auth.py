@@ -19,12 +19,12 @@ from mailroom.core.ids import NewId
 from mailroom.core.secrets import Secret
 from mailroom.core.text import LANGUAGES
 from mailroom.directory import access, credentials
+from mailroom.directory.brake import Brake
 from mailroom.directory.credentials import Passwords
 from mailroom.directory.model import Member
 from mailroom.mailboxes.model import topic
 from mailroom.storage.ports import Store, Tx
 from mailroom.web import refusals
-from mailroom.web.brake import Brake
 from mailroom.web.refusals import NotSignedIn
 from mailroom.web.sessions import Sessions
 from mailroom.web.words import LANGUAGE_COOKIE, Templates, language_of, sentence
@@ -101,13 +101,14 @@ class SignIn:
 
     async def _verify(self, request: Request, name: str, password: Secret) -> Member:
         peer = _peer(request)
-        self.brake.admit(name, peer)
-        member = await credentials.sign_in(self.store, self.passwords, name=name, password=password)
-        if member is None:
-            _LOG.warning("sign-in refused", name=name[:64], peer=peer)
-            raise WrongCredentials
-        self.brake.forgive(name, peer)
-        return member
+        async with self.brake.trying(name, peer) as attempt:
+            member = await credentials.sign_in(self.store, self.passwords, name=name, password=password)
+            if member is None:
+                _LOG.warning("sign-in refused", name=name[:64], peer=peer)
+                await attempt.failed()
+                raise WrongCredentials
+            await attempt.succeeded()
+            return member
 
     def _form(self, request: Request, *, then: str, name: str = "", refusal: Refusal | None = None) -> Response:
         return self.templates.page(

@@ -22,16 +22,18 @@ from mailroom.core import log
 from mailroom.core.clock import Clock
 from mailroom.core.errors import Kind, Refusal
 from mailroom.core.ids import NewId
+from mailroom.core.settings import Settings
+from mailroom.directory.brake import Brake
 from mailroom.directory.credentials import Passwords
 from mailroom.mailboxes.contents import Bodies
 from mailroom.storage.ports import Store
 from mailroom.web import guard, refusals
 from mailroom.web.auth import SignIn
-from mailroom.web.brake import Brake
 from mailroom.web.mail.events import Events
 from mailroom.web.mail.pages import Mail
 from mailroom.web.refusals import Failed, NoSuchPage, WrongMethod
 from mailroom.web.sessions import Sessions
+from mailroom.web.setup import Setup
 from mailroom.web.statics import Statics
 from mailroom.web.words import Templates, language_of, sentence
 
@@ -49,7 +51,7 @@ class Web:
     passwords: Passwords
     clock: Clock
     new_id: NewId
-    public_url: str
+    settings: Settings
     ready: Callable[[], Awaitable[bool]]
     stopping: asyncio.Event
 
@@ -58,19 +60,20 @@ def application(parts: Web) -> Starlette:
     """The ASGI application. It holds nothing that must not be lost."""
     statics = Statics()
     templates = Templates(statics.url)
-    sessions = Sessions(parts.store, parts.public_url)
+    sessions = Sessions(parts.store, parts.settings.public_url)
     health, faults = _Health(parts.ready), _Faults(templates)
-    sign_in = SignIn(parts.store, parts.passwords, sessions, templates, Brake(parts.clock), parts.new_id)
+    sign_in = SignIn(parts.store, parts.passwords, sessions, templates, Brake(parts.store), parts.new_id)
     return Starlette(
         routes=[
             Route("/livez", health.live),
             Route("/readyz", health.ready),
             Mount("/static", GZipMiddleware(statics)),
+            *Setup(parts.store, parts.settings).routes(),
             *sign_in.routes(),
             *Events(parts.store, sessions, parts.stopping).routes(),
             *Mail(parts.bodies, sessions, templates).routes(),
         ],
-        middleware=[Middleware(guard.Guard, public_url=parts.public_url, refuse=faults.show)],
+        middleware=[Middleware(guard.Guard, public_url=parts.settings.public_url, refuse=faults.show)],
         exception_handlers={
             Refusal: faults.refused,
             HTTPException: faults.unrouted,

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mailroom.protocols.smtp import grammar
-from mailroom.protocols.smtp.grammar import BadCommand, Bdat, Command, Data, Hello, MailFrom, NoOp, RcptTo
+from mailroom.protocols.smtp.grammar import Auth, BadCommand, Bdat, Command, Data, Hello, MailFrom, NoOp, RcptTo
 
 GOOD: list[tuple[bytes, Command]] = [
     (b"EHLO mx.example", Hello("EHLO", "mx.example")),
@@ -33,6 +33,11 @@ GOOD: list[tuple[bytes, Command]] = [
     (b"RCPT TO:<b@x> NOTIFY=NEVER", RcptTo("b@x", frozenset({"NEVER"}))),
     (b"RCPT TO:<b@x> NOTIFY=success,DELAY", RcptTo("b@x", frozenset({"SUCCESS", "DELAY"}))),
     (b"RCPT TO:<b@x> ORCPT=rfc822;b@x", RcptTo("b@x", orcpt="rfc822;b@x")),
+    (b"MAIL FROM:<a@x> AUTH=<> RET=full", MailFrom("a@x", ret="FULL")),
+    (b"MAIL FROM:<a@x> AUTH=e+3Dmc2@x", MailFrom("a@x")),
+    (b"AUTH PLAIN", Auth("PLAIN")),
+    (b"auth scram-sha-256  biws", Auth("SCRAM-SHA-256", b"biws")),
+    (b"AUTH PLAIN =", Auth("PLAIN", b"=")),
     (b"DATA ", Data()),
     (b"BDAT 0 LAST", Bdat(0, last=True)),
     (b"BDAT 86 last", Bdat(86, last=True)),
@@ -66,6 +71,11 @@ BAD: list[tuple[bytes, int, str]] = [
     (b"MAIL FROM:<a@x> BODY=BINARYMIME", 501, "5.5.4"),
     (b"MAIL FROM:<a@x> SMTPUTF8=1", 501, "5.5.4"),
     (b"MAIL FROM:<a@x> FOO=1", 555, "5.5.4"),
+    (b"MAIL FROM:<a@x> AUTH=a=b", 501, "5.5.4"),
+    (b"AUTH", 501, "5.5.4"),
+    (b"AUTH " + b"A" * 21, 501, "5.5.4"),
+    (b"AUTH PLAIN a b", 501, "5.5.4"),
+    ("AUTH PLAIN 例".encode(), 501, "5.5.4"),
     (b"RCPT TO:<>", 501, "5.1.3"),
     (b"RCPT TO:<b>", 501, "5.1.3"),
     (b"RCPT TO:<b@x> NOTIFY=NEVER,DELAY", 501, "5.5.4"),

@@ -31,6 +31,13 @@ def test_every_kind_has_a_row_whose_status_fits_its_code(kind: Kind) -> None:
         (errors.DomainNotActive(domain="x"), "550 5.7.1 domain not verified"),
         (errors.RelayDenied(domain="x"), "550 5.7.1 relaying denied"),
         (errors.MailLoop(hops=101), "554 5.4.6"),
+        (errors.SenderNotAllowed(address="a@x"), "550 5.7.1 you may not send as this address"),
+        (errors.SendingLimit(limit=1, period="1 h"), "450 4.7.1"),
+        (errors.MalformedMail(reason="x"), "550 5.6.0"),
+        (errors.WrongCredentials(), "535 5.7.8"),
+        (errors.LoginBlocked(), "534 5.7.9"),
+        (errors.TooManyAttempts(seconds=1), "454 4.7.0"),
+        (errors.Busy(seconds=1), "454 4.7.0"),
     ],
 )
 def test_a_refusal_is_said_as_a_mail_administrator_expects(refusal: Refusal, beginning: str) -> None:

@@ -11,13 +11,14 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from mailroom.protocols.smtp import replies
 from mailroom.protocols.smtp.replies import Answer
 
 LINE_MOST: Final = 2048  # octets with CRLF; RFC 5321 §4.5.3.1.4 wants 512, and each extension more
+AUTH_LINE_MOST: Final = 12_290  # where one signs in: RFC 4954 §4; tokens are long, and come with the command
 _HELLO_MOST: Final = 255
 _ADDRESS_MOST: Final = 320  # 64 for the local part, 255 for the domain; senders' local parts are often longer
 _ENVID_MOST: Final = 100  # RFC 3461 §4.4
@@ -43,14 +44,16 @@ class Hello:
 
 @dataclass(frozen=True, slots=True)
 class MailFrom:
-    """MAIL: the sender ("" for the null one), with SIZE, SMTPUTF8, BODY (RFC 6152), RET and ENVID (RFC 3461)."""
+    """MAIL: the sender ("" for the null one), with SIZE, SMTPUTF8, BODY (RFC 6152), RET and ENVID (RFC 3461). AUTH
+    (RFC 4954 §5) is read over: who sends is known from the session.
+    """
 
     address: str
     size: int = 0
     utf8: bool = False
     body: str = "7BIT"
-    ret: str | None = None
-    envid: str | None = None
+    ret: str = ""
+    envid: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +62,7 @@ class RcptTo:
 
     address: str
     notify: frozenset[str] = frozenset()
-    orcpt: str | None = None
+    orcpt: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,11 +114,21 @@ class StartTls:
 
 
 @dataclass(frozen=True, slots=True)
+class Auth:
+    """AUTH (RFC 4954): a mechanism, and the initial response as it stood, in base64."""
+
+    mechanism: str
+    initial: bytes | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Foreign:
     """A browser or proxy that was led here: the request line of HTTP."""
 
 
-Command = Hello | MailFrom | RcptTo | Data | Bdat | Reset | NoOp | Quit | Verify | Expand | Help | StartTls | Foreign
+Command = (
+    Hello | MailFrom | RcptTo | Data | Bdat | Reset | NoOp | Quit | Verify | Expand | Help | StartTls | Auth | Foreign
+)
 
 
 def parse(line: bytes) -> Command:
@@ -137,6 +150,7 @@ _TO = re.compile(rb"TO:" + _PATH, re.IGNORECASE)
 _HELLO = re.compile(rb"[!-~]++")
 _XTEXT = re.compile(r"(?:[!-*,-<>-~]|\+[0-9A-F]{2})++")  # RFC 3461 §4
 _NUMBER = re.compile(rb"[0-9]{1,20}")
+_AUTH = re.compile(rb"([A-Z0-9_-]{1,20})(?: +([!-~]+))?", re.IGNORECASE)  # RFC 4422 §3.1, RFC 4954 §8
 
 
 def _hello(verb: str) -> Callable[[bytes], Hello]:
@@ -164,8 +178,8 @@ def _mail(rest: bytes) -> MailFrom:
             size=int(parameters.get("SIZE", "0")),
             utf8="SMTPUTF8" in parameters,
             body=parameters.get("BODY", "7BIT").upper(),
-            ret=parameters.get("RET"),
-            envid=parameters.get("ENVID"),
+            ret=parameters.get("RET", "").upper(),
+            envid=parameters.get("ENVID", ""),
         )
     if not command.utf8 and not address.isascii():
         raise BadCommand(replies.NEEDS_UTF8)
@@ -185,7 +199,7 @@ def _rcpt(rest: bytes) -> RcptTo:
         return RcptTo(address)
     parameters = _parameters(tail, _RCPT_PARAMETERS)
     notify = frozenset(parameters["NOTIFY"].upper().split(",")) if "NOTIFY" in parameters else frozenset[str]()
-    return RcptTo(address, notify, parameters.get("ORCPT"))
+    return RcptTo(address, notify, parameters.get("ORCPT", ""))
 
 
 def _address(path: bytes, domain: bytes | None, *, otherwise: Answer) -> str:
@@ -226,6 +240,7 @@ _MAIL_PARAMETERS: Final[dict[str, Callable[[str], bool]]] = {
     "SMTPUTF8": lambda value: not value,
     "RET": lambda value: value.upper() in ("FULL", "HDRS"),
     "ENVID": lambda value: len(value) <= _ENVID_MOST and _XTEXT.fullmatch(value) is not None,
+    "AUTH": lambda value: len(value) <= _ORCPT_MOST and (value == "<>" or _XTEXT.fullmatch(value) is not None),
 }
 _RCPT_PARAMETERS: Final[dict[str, Callable[[str], bool]]] = {"NOTIFY": _is_notify, "ORCPT": _is_orcpt}
 
@@ -249,6 +264,13 @@ def _bdat(rest: bytes) -> Bdat:
     if _NUMBER.fullmatch(size) is None or (words and not last):
         raise BadCommand(replies.BAD_ARGUMENT, lost=True)  # as many octets follow as the client thinks it said
     return Bdat(int(size), last)
+
+
+def _auth(rest: bytes) -> Auth:
+    match = _AUTH.fullmatch(rest)
+    if match is None:
+        raise BadCommand(replies.BAD_ARGUMENT)
+    return Auth(match[1].decode("ascii").upper(), match[2])
 
 
 def _alone(command: Command) -> Callable[[bytes], Command]:
@@ -279,6 +301,7 @@ _READERS: Final[dict[bytes, Callable[[bytes], Command]]] = {
     b"EXPN": _with_anything(Expand()),
     b"HELP": _with_anything(Help()),
     b"STARTTLS": _alone(StartTls()),
+    b"AUTH": _auth,
     b"GET": _with_anything(Foreign()),
     b"POST": _with_anything(Foreign()),
     b"PUT": _with_anything(Foreign()),

@@ -4,10 +4,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
-from mailroom.core.errors import Kind, Refusal
+from mailroom.core.errors import Kind, PolicyRefused, Refusal
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +34,14 @@ HELP: Final = Answer(214, "2.0.0", "see RFC 5321")
 NOT_SAID: Final = Answer(252, "2.0.0", "send it, and we shall see")
 READY_FOR_TLS: Final = Answer(220, "2.0.0", "ready to start TLS")
 GO_AHEAD: Final = Answer(354, "", "end with <CRLF>.<CRLF>")
+
+SIGNED_IN: Final = Answer(235, "2.7.0", "signed in")
+NEEDS_SIGN_IN: Final = Answer(530, "5.7.0", "authentication required")
+NEEDS_TLS: Final = Answer(538, "5.7.11", "encryption required: STARTTLS first")
+UNKNOWN_MECHANISM: Final = Answer(504, "5.5.4", "unknown mechanism")
+NOT_BASE64: Final = Answer(501, "5.5.2", "not base64, or not as the mechanism wants it")
+CANCELLED: Final = Answer(501, "5.7.0", "cancelled")
+TOO_MANY_TRIES: Final = Answer(421, "4.7.0", "too many failures to sign in")
 
 UNKNOWN_COMMAND: Final = Answer(500, "5.5.1", "unknown command")
 NOT_OFFERED: Final = Answer(502, "5.5.1", "not offered here")
@@ -76,7 +84,18 @@ _BY_KIND: Final = {
 _BY_CODE: Final = {
     "domain_not_active": Answer(550, "5.7.1", "domain not verified"),
     "relay_denied": Answer(550, "5.7.1", "relaying denied"),
+    "group_refused": Answer(550, "5.7.2", "this list takes no mail from you"),
     "mail_loop": Answer(554, "5.4.6", "mail is going round in a circle"),
+    "policy_refused": Answer(550, "5.7.1", "not accepted"),
+    "come_again": Answer(451, "4.7.1", "not yet, try again in some minutes"),
+    "sender_not_allowed": Answer(550, "5.7.1", "you may not send as this address"),
+    "sending_limit": Answer(450, "4.7.1", "sending limit reached, try later"),
+    "malformed_mail": Answer(550, "5.6.0", "the header is not as RFC 5322 wants it"),
+    # RFC 4954 §6
+    "wrong_credentials": Answer(535, "5.7.8", "user name or password wrong"),
+    "login_blocked": Answer(534, "5.7.9", "not allowed this way; use a client password"),
+    "too_many_attempts": Answer(454, "4.7.0", "too many attempts, try later"),
+    "busy": Answer(454, "4.7.0", "too many are signing in, try later"),
 }
 
 
@@ -87,4 +106,8 @@ def for_kind(kind: Kind) -> Answer:
 
 def for_refusal(refusal: Refusal) -> Answer:
     """What a refusal of ours is in SMTP: by its code where that has a row of its own, else by its kind."""
-    return _BY_CODE.get(refusal.code) or for_kind(refusal.kind)
+    answer = _BY_CODE.get(refusal.code) or for_kind(refusal.kind)
+    # Whoever is refused for a check can help himself only if he learns which.
+    if isinstance(refusal, PolicyRefused):
+        return replace(answer, text=f"{answer.text}: {refusal.about['reason']}")
+    return answer

@@ -11,7 +11,7 @@ import asyncio
 import errno
 import ssl
 import sys
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, cast
 
@@ -19,25 +19,50 @@ from mailroom.core import log
 from mailroom.core.clock import Clock
 from mailroom.core.errors import NoSpace, Refusal, Unavailable
 from mailroom.core.ids import NewId
-from mailroom.delivery.accept import Envelope
+from mailroom.delivery.judge import Client
+from mailroom.delivery.posting import Addressee, Envelope
 from mailroom.delivery.spool import Spool
-from mailroom.protocols.contract import Accepts, Conversation, House, Peer
-from mailroom.protocols.smtp import replies, session, trace
-from mailroom.protocols.smtp.session import Dialect, Question, Session, Terms
+from mailroom.directory.model import Principal, Service
+from mailroom.protocols import sasl, secure
+from mailroom.protocols.contract import Accepts, Conversation, House, Peer, Submits
+from mailroom.protocols.sasl import Exchange, Sasl
+from mailroom.protocols.smtp import actions, replies, trace
+from mailroom.protocols.smtp.actions import Question
+from mailroom.protocols.smtp.session import Dialect, Mechanisms, Session, Terms
 
 _AHEAD_MOST: Final = 64 * 1024  # octets that a client may send ahead while we look for an answer
 _OCTETS_A_SECOND: Final = 1000  # the slowest that content may come, on average
-_HANDSHAKE_MOST: Final = 30.0  # seconds
 _TURN: Final = 0.002  # seconds after which other connections have their turn
 
 _log = log.get("smtp")
 
 
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """Where members sign in and hand in their mail (RFC 6409)."""
+
+    sasl: Sasl
+    submission: Submits
+
+    def mechanisms(self, peer: Peer) -> Mechanisms:
+        """What the client may sign in with: nothing outside TLS, unless it is in a trusted network."""
+
+        def offered(is_secure: bool) -> Sequence[str]:  # noqa: FBT001 # a callback of one argument
+            if not self.sasl.takes_passwords(peer.host, secure=is_secure):
+                return ()
+            return self.sasl.mechanisms(peer.host, secure=is_secure)
+
+        return offered
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Smtp:
-    """The service: SMTP or LMTP, as `terms.dialect` says. A client may be silent for `idle` seconds."""
+    """The service: SMTP or LMTP, as `terms.dialect` says; with a `desk` it takes mail from members, and from nobody
+    else. A client may be silent for `idle` seconds.
+    """
 
     acceptance: Accepts
+    desk: Desk | None = None
     terms: Terms
     tls: ssl.SSLContext | None
     idle: float
@@ -65,6 +90,12 @@ def lmtp(house: House) -> Smtp:
     endless = sys.maxsize
     terms = replace(_terms(house), dialect=Dialect.LMTP, errors_free=endless, errors_most=endless, chatter_most=endless)
     return _open(house, terms)
+
+
+def submission(house: House) -> Smtp:
+    """Message submission as the settings want it."""
+    login = Sasl(house.logins, Service.SMTP, house.settings.trusted, house.new_id)
+    return replace(smtp(house), desk=Desk(login, house.submission))
 
 
 def _terms(house: House) -> Terms:
@@ -97,7 +128,8 @@ class SmtpConversation(Conversation):
         self._service: Final = service
         self._peer: Final = peer
         self._left: Final = left
-        self._session = Session(service.terms)
+        self._principal: Principal | None = None  # who has signed in
+        self._exchange: Exchange | None = None
         self._out: list[bytes] = []
         self._spool: Spool | None = None
         self._hop: trace.Hop | None = None
@@ -116,6 +148,10 @@ class SmtpConversation(Conversation):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
+        desk = self._service.desk
+        mechanisms = desk.mechanisms(self._peer) if desk is not None else None
+        self._is_secure = transport.get_extra_info("ssl_object") is not None
+        self._session = Session(self._service.terms, mechanisms, secure=self._is_secure)
         self._since = asyncio.get_running_loop().time()
         self._go_on()
 
@@ -131,7 +167,7 @@ class SmtpConversation(Conversation):
         self._ended = True
         if self._task is None and not self._choked:
             self._close()
-        return self._transport.get_extra_info("ssl_object") is None
+        return not self._is_secure
 
     def pause_writing(self) -> None:
         self._choked = True
@@ -184,7 +220,7 @@ class SmtpConversation(Conversation):
             self._task = asyncio.get_running_loop().create_task(self._answer(question))
             self._pace()
 
-    async def _answer(self, question: Question | session.Wait | None) -> None:
+    async def _answer(self, question: Question | actions.Wait | None) -> None:
         """Answers this question, and those that follow without a word from the client."""
         while question is not None:
             try:
@@ -198,7 +234,7 @@ class SmtpConversation(Conversation):
         else:
             self._rest()
 
-    def _pump(self) -> Question | session.Wait | None:
+    def _pump(self) -> Question | actions.Wait | None:
         """Do what the session says until it asks something, waits for the client, or has had its turn."""
         try:
             return self._act()
@@ -206,30 +242,30 @@ class SmtpConversation(Conversation):
             self._break(fault)
             return self._act()
 
-    def _act(self) -> Question | session.Wait | None:
+    def _act(self) -> Question | actions.Wait | None:
         now = asyncio.get_running_loop().time
         until = now() + _TURN
         while not self._choked and not self._closing and (action := self._session.next()) is not None:
             match action:
-                case session.Say(wire):
+                case actions.Say(wire):
                     self._out.append(wire)
-                case session.Keep(octets):
+                case actions.Keep(octets):
                     self._keep(octets)
-                case session.Begin(hop):
+                case actions.Begin(hop):
                     self._begin(hop)
-                case session.Drop(answer):
+                case actions.Drop(answer):
                     self._drop(answer)
-                case session.Close():
+                case actions.Close():
                     self._close()
-                case session.Secure():
+                case actions.Secure():
                     self._begin_tls()
                     return action
                 case _:
                     self._stirred = True
                     return action
-            self._stirred |= not isinstance(action, session.Keep)  # content is paced by its rate
+            self._stirred |= not isinstance(action, actions.Keep)  # content is paced by its rate
             if now() > until:
-                return session.Wait(0)
+                return actions.Wait(0)
         return None
 
     def _break(self, fault: Exception) -> None:
@@ -277,15 +313,9 @@ class SmtpConversation(Conversation):
         self._trace_id = self._service.new_id()
         self._hop = hop
         self._spool = self._service.acceptance.spool()
-        self._keep(
-            trace.fields(
-                hop,
-                peer=self._peer.host,
-                hostname=self._service.terms.hostname,
-                trace_id=self._trace_id,
-                now=self._service.clock(),
-            )
-        )
+        peer = self._peer.host if self._principal is None else None
+        hostname = self._service.terms.hostname
+        self._keep(trace.fields(hop, peer=peer, hostname=hostname, trace_id=self._trace_id, now=self._service.clock()))
 
     def _keep(self, octets: bytes) -> None:
         if self._spool is None:
@@ -316,30 +346,80 @@ class SmtpConversation(Conversation):
                 hello=self._hop.hello,
                 protocol=self._hop.protocol,
                 sender=self._hop.sender,
+                **({"principal": self._principal.address} if self._principal else {}),
                 size=self._spool.size if self._spool is not None else 0,
                 **more,
             )
 
     # The questions.
 
-    async def _ask(self, question: Question | session.Wait) -> None:
-        if not isinstance(question, session.Find):  # which is quick, and often one of many
+    async def _ask(self, question: Question | actions.Wait) -> None:
+        if not isinstance(question, actions.Find):  # which is quick, and often one of many
             self._flush()
         match question:
-            case session.Find(address, size):
-                await self._find(address, size)
-            case session.Accept(envelope):
+            case actions.Find(address, size, before):
+                await self._find(address, size, before)
+            case actions.Authenticate(mechanism, initial):
+                await self._authenticate(mechanism, initial)
+            case actions.Respond(response):
+                await self._respond(response)
+            case actions.SendAs(address):
+                await self._send_as(address)
+            case actions.Accept(envelope):
                 await self._accept(envelope)
-            case session.AcceptEach(envelope):
+            case actions.AcceptEach(envelope):
                 await self._accept_each(envelope)
-            case session.Secure():
+            case actions.Secure():
                 await self._secure()
-            case session.Wait(seconds):
+            case actions.Wait(seconds):
                 await asyncio.sleep(seconds)
 
-    async def _find(self, address: str, size: int) -> None:
+    async def _authenticate(self, mechanism: str, initial: bytes | None) -> None:
+        self._exchange = self._at_desk().sasl.exchange(self._peer.host, secure=self._is_secure)
+        await self._step(self._exchange.begin(mechanism, initial))
+
+    async def _respond(self, response: bytes) -> None:
+        if self._exchange is None:
+            raise TypeError("a response was to be judged and nothing was asked")
+        await self._step(self._exchange.respond(response))
+
+    async def _step(self, step: Awaitable[sasl.Challenge | sasl.Done]) -> None:
         try:
-            destination = await self._service.acceptance.find(address, size=size)
+            reached = await step
+        except (sasl.NotOffered, sasl.BadResponse):
+            self._session.misunderstood()
+        except Refusal as refusal:
+            self._session.refused(refusal)
+        else:
+            if isinstance(reached, sasl.Challenge):
+                self._session.challenged(reached.octets)
+            else:
+                self._principal = reached.principal
+                self._session.signed_in()
+
+    async def _send_as(self, address: str) -> None:
+        desk, principal = self._at_desk(), self._member()
+        try:
+            await desk.submission.sender(principal, address)
+        except Refusal as refusal:
+            _log.info("sender refused", principal=principal.address, sender=address, code=refusal.code)
+            self._session.refused(refusal)
+        else:
+            self._session.allowed()
+
+    def _at_desk(self) -> Desk:
+        if self._service.desk is None:
+            raise TypeError("a member was to be served where nobody signs in")
+        return self._service.desk
+
+    def _member(self) -> Principal:
+        if self._principal is None:
+            raise TypeError("a member was to be served and nobody has signed in")
+        return self._principal
+
+    async def _find(self, address: str, size: int, before: int) -> None:
+        try:
+            destination = await self._destination(address, size, before)
         except (Refusal, OSError) as fault:
             refusal = _as_refusal(fault)
             _log.info("recipient refused", peer=self._peer.host, recipient=address, code=refusal.code)
@@ -347,10 +427,25 @@ class SmtpConversation(Conversation):
         else:
             self._session.found(destination)
 
+    async def _destination(self, address: str, size: int, before: int) -> Addressee:
+        sender, desk = self._session.sender, self._service.desk
+        if desk is None:
+            return await self._service.acceptance.find(address, size=size, client=self._client(), sender=sender)
+        member = self._member()
+        return await desk.submission.recipient(member, address, size=size, sender=sender, before=before)
+
+    def _client(self) -> Client | None:
+        """Who is to be judged; None: a mail server in front of us has done so."""
+        is_lmtp = self._service.terms.dialect is Dialect.LMTP
+        return None if is_lmtp else Client(self._peer.host, self._session.hello)
+
     async def _accept(self, envelope: Envelope) -> None:
         spool = self._held()
         try:
-            await self._service.acceptance.accept(envelope, spool)
+            if self._service.desk is None:
+                await self._service.acceptance.accept(replace(envelope, client=self._client()), spool)
+            else:
+                await self._service.desk.submission.submit(self._member(), envelope, spool)
         except (Refusal, OSError) as fault:
             self._refused(_as_refusal(fault))
         else:
@@ -385,15 +480,14 @@ class SmtpConversation(Conversation):
         if context is None:
             raise TypeError("TLS was offered and there is no certificate")
         try:
-            secure = await asyncio.get_running_loop().start_tls(
-                self._transport, self, context, server_side=True, ssl_handshake_timeout=_HANDSHAKE_MOST
-            )
+            self._transport = await secure.start_tls(self._transport, self, context)
         except OSError as fault:
             _log.info("no TLS", peer=self._peer.host, reason=str(fault))
             self._lost = True  # asyncio tells of a connection's end only to those who have seen its beginning
         else:
-            self._transport = cast("asyncio.Transport", secure)
             self._securing = False
+            self._is_secure = True
+            self._principal = None  # RFC 3207 §4.2
             self._session.secured()
 
 

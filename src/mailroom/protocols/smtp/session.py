@@ -6,22 +6,43 @@ Give it what the client sent (`receive`) and do what it says (`next`) until it s
 questions: they wait for one answer (`found`, `accepted`, `refused` ...), and until it is given `next` is silent. So a
 client may send commands ahead (RFC 2920) and each is still answered in its turn.
 
+Where members hand in their mail (RFC 6409) nobody sends before he has signed in (RFC 4954).
+
 `Session.NEXT` is the whole protocol: which command does what in which state; a pair that is not in it is out of order.
 """
 
 from __future__ import annotations
 
+import base64
 import enum
 from collections import deque
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Final
 
 from mailroom.core.errors import Refusal
-from mailroom.delivery.accept import Destination, Envelope
+from mailroom.delivery.posting import Addressee, Envelope
+from mailroom.protocols import sasl
 from mailroom.protocols.smtp import grammar, replies
+from mailroom.protocols.smtp.actions import (
+    Accept,
+    AcceptEach,
+    Action,
+    Authenticate,
+    Begin,
+    Close,
+    Drop,
+    Find,
+    Keep,
+    Question,
+    Respond,
+    Say,
+    Secure,
+    SendAs,
+    Wait,
+)
 from mailroom.protocols.smtp.content import Counted, Dotted
-from mailroom.protocols.smtp.grammar import LINE_MOST, BadCommand
+from mailroom.protocols.smtp.grammar import AUTH_LINE_MOST, LINE_MOST, BadCommand
 from mailroom.protocols.smtp.replies import Answer
 from mailroom.protocols.smtp.trace import Hop
 
@@ -38,6 +59,7 @@ class State(enum.Enum):
 
     FRESH = enum.auto()  # it has not said who it is
     GREETED = enum.auto()
+    SIGNING_IN = enum.auto()  # AUTH is under way: lines are responses
     SENDER = enum.auto()  # MAIL has been taken
     RECIPIENTS = enum.auto()  # and at least one RCPT
     CHUNKS = enum.auto()  # and at least one BDAT, but not the last
@@ -57,85 +79,22 @@ class Terms:
     penalty: float = 1.0  # seconds that each further error adds
     penalty_most: float = 10.0
     chatter_most: int = 100  # commands that bring no mail nearer before we hang up
+    tries_most: int = 5  # to sign in before we hang up
 
 
-@dataclass(frozen=True, slots=True)
-class Say:
-    """Send these octets."""
+# What a client may sign in with, by whether it is in TLS.
+Mechanisms = Callable[[bool], Sequence[str]]
 
-    wire: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Begin:
-    """A mail begins: open a spool."""
-
-    hop: Hop
-
-
-@dataclass(frozen=True, slots=True)
-class Keep:
-    """Write these octets to the spool. If that fails say `spool_failed`."""
-
-    octets: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Drop:
-    """The mail will not be taken, for the reason given, or has been given up by the client: forget the spool."""
-
-    answer: Answer | None
-
-
-@dataclass(frozen=True, slots=True)
-class Wait:
-    """Do nothing for so many seconds, then go on."""
-
-    seconds: float
-
-
-@dataclass(frozen=True, slots=True)
-class Find:
-    """Who is this? Answer with `found` or `refused`."""
-
-    address: str
-    size: int
-
-
-@dataclass(frozen=True, slots=True)
-class Accept:
-    """Keep the spool's mail. Answer with `accepted` or `refused`."""
-
-    envelope: Envelope
-
-
-@dataclass(frozen=True, slots=True)
-class AcceptEach:
-    """Keep the spool's mail for whoever takes it. Answer with `accepted_each` or `refused`."""
-
-    envelope: Envelope
-
-
-@dataclass(frozen=True, slots=True)
-class Secure:
-    """Read nothing more that is not in TLS, and begin it. Answer with `secured`."""
-
-
-@dataclass(frozen=True, slots=True)
-class Close:
-    """Hang up."""
-
-
-Question = Find | Accept | AcceptEach | Secure
-Action = Say | Begin | Keep | Drop | Wait | Close | Question
 
 _NO_MAIL: Final = grammar.MailFrom("")
+_NO_RECIPIENT: Final = grammar.RcptTo("")
 _NOBODY: Final = grammar.Hello("", "")
 
-
-_BETWEEN_MAILS: Final = (State.FRESH, State.GREETED)
+_BETWEEN_MAILS: Final = (State.FRESH, State.GREETED, State.SIGNING_IN)
 _IN_CONTENT: Final = (State.RECIPIENTS, State.CHUNKS)
-_CHATTER: Final = (grammar.Hello, grammar.MailFrom, grammar.Reset, grammar.NoOp, grammar.Verify, grammar.Help)
+_CHATTER: Final = (
+    *(grammar.Hello, grammar.Auth, grammar.MailFrom, grammar.Reset, grammar.NoOp, grammar.Verify, grammar.Help),
+)
 _PIECE: Final = 16 * 1024  # octets of content in one action, so that none of them takes long
 
 _Do = Callable[["Session", Any], None]  # Any: the command whose type stands in the key beside it
@@ -147,15 +106,22 @@ def _whenever(command: type[grammar.Command], do: _Do) -> _Table:
 
 
 class Session:
-    """A conversation from its greeting to its end."""
+    """A conversation from its greeting to its end, in TLS from the first octet if it is `secure`. With `mechanisms`
+    only who has signed in may send mail; without, nobody signs in.
+    """
 
-    def __init__(self, terms: Terms) -> None:
+    def __init__(self, terms: Terms, mechanisms: Mechanisms | None = None, *, secure: bool = False) -> None:
         self._terms: Final = terms
+        self._mechanisms: Final = mechanisms
+        self._line_most: Final = LINE_MOST if mechanisms is None else AUTH_LINE_MOST
         self._state = State.FRESH
         self._hello = _NOBODY
-        self._secure = False
+        self._secure = secure
+        self._is_member = False  # he has signed in
+        self._tries = 0
         self._mail = _NO_MAIL
-        self._destinations: list[Destination] = []
+        self._recipient = _NO_RECIPIENT  # the one that was asked for
+        self._destinations: list[Addressee] = []
         self._buffer = b""
         self._at = 0  # how much of the buffer has been read
         self._overlong = False  # within a line that is too long
@@ -180,10 +146,35 @@ class Session:
             self._buffer = self._buffer[self._at :] + octets if self._at < len(self._buffer) else octets
             self._at = 0
 
-    def found(self, destination: Destination) -> None:
+    def challenged(self, challenge: bytes) -> None:
+        """The client has to answer this before it is signed in."""
+        self._settle(Authenticate, Respond)
+        self._state = State.SIGNING_IN
+        self._say(Answer(334, "", base64.b64encode(challenge).decode()))
+
+    def signed_in(self) -> None:
+        """We know who the client is. RFC 4954 §4: no mail is under way, and no layer begins: nothing is forgotten."""
+        self._settle(Authenticate, Respond)
+        self._state = State.GREETED
+        self._is_member = True
+        self._say(replies.SIGNED_IN)
+        self._part_if_leaving()
+
+    def misunderstood(self) -> None:
+        """What the client said is not what its mechanism wants."""
+        self._settle(Authenticate, Respond)
+        self._fail_to_sign_in(replies.NOT_BASE64)
+
+    def allowed(self) -> None:
+        """The client may send as the address that was asked for."""
+        self._settle(SendAs)
+        self._begin_mail()
+
+    def found(self, destination: Addressee) -> None:
         """The recipient that was asked for takes mail."""
         self._settle(Find)
-        self._destinations.append(destination)
+        asked = self._recipient
+        self._destinations.append(replace(destination, notify=asked.notify, orcpt=asked.orcpt))
         self._state = State.RECIPIENTS
         self._say(replies.RECIPIENT_OK)
 
@@ -194,7 +185,7 @@ class Session:
         self._forgive()
         self._end_mail()
 
-    def accepted_each(self, answers: Mapping[Destination, Refusal | None], trace_id: str) -> None:
+    def accepted_each(self, answers: Mapping[Addressee, Refusal | None], trace_id: str) -> None:
         """The mail is durable for those whose refusal is None."""
         self._settle(AcceptEach)
         for one in self._destinations:  # RFC 2033 §4.2: one reply each, in the order of RCPT
@@ -205,16 +196,23 @@ class Session:
 
     def refused(self, refusal: Refusal) -> None:
         """The answer to what was asked is no."""
-        question = self._settle(Find, Accept, AcceptEach)
-        if isinstance(question, Find):
-            self._refuse(replies.for_refusal(refusal))
+        question = self._settle(Authenticate, Respond, SendAs, Find, Accept, AcceptEach)
+        answer = replies.for_refusal(refusal)
+        if isinstance(question, Authenticate | Respond):
+            self._fail_to_sign_in(answer)
+        elif isinstance(question, SendAs):
+            self._refuse(answer)
+            self._end_mail()
+        elif isinstance(question, Find):
+            self._refuse(answer)
         else:
-            self._refuse_mail(replies.for_refusal(refusal))
+            self._refuse_mail(answer)
 
     def secured(self) -> None:
         """TLS is up; the client begins anew (RFC 3207 §4.2)."""
         self._settle(Secure)
         self._secure = True
+        self._is_member = False
         self._hello = _NOBODY
         self._state = State.FRESH
         self._part_if_leaving()
@@ -250,6 +248,16 @@ class Session:
         return len(self._buffer) - self._at
 
     @property
+    def hello(self) -> str:
+        """What the client calls itself; "" before it has said so."""
+        return self._hello.name
+
+    @property
+    def sender(self) -> str:
+        """From whom the mail under way is."""
+        return self._mail.address
+
+    @property
     def content_size(self) -> int:
         """Octets of the mail's content so far, those of a mail that will be refused too."""
         return self._size
@@ -268,21 +276,29 @@ class Session:
     def _read_command(self) -> bool:
         end = self._buffer.find(b"\n", self._at)
         if end < 0:
-            if self.buffered > LINE_MOST:
+            if self.buffered > self._line_most:
                 self._overlong = True
                 # The CR may be one half of the line's end.
                 self._at = len(self._buffer) - 1
             return False
         line = self._buffer[self._at : end + 1]
         self._pass(end + 1)
-        if self._overlong or len(line) > LINE_MOST:
+        if self._overlong or len(line) > self._line_most:
             self._overlong = False
-            self._refuse(replies.LINE_TOO_LONG)
+            self._refuse_line(replies.LINE_TOO_LONG)
         elif not line.endswith(b"\r\n"):
-            self._refuse(replies.BAD_LINE)
+            self._refuse_line(replies.BAD_LINE)
+        elif self._state is State.SIGNING_IN:
+            self._respond(line[:-2])
         else:
             self._obey(line[:-2])
         return True
+
+    def _refuse_line(self, answer: Answer) -> None:
+        if self._state is State.SIGNING_IN:
+            self._fail_to_sign_in(answer)
+        else:
+            self._refuse(answer)
 
     def _obey(self, line: bytes) -> None:
         try:
@@ -345,8 +361,6 @@ class Session:
             self._actions.append(Say(self._offer()))
 
     def _offer(self) -> bytes:
-        # Not DSN: who offers it must send the success reports that NOTIFY asks for (RFC 3461 §6.2.5). Its parameters
-        # are taken all the same; a sender that sees no offer makes its own "relayed" report.
         lines = [
             self._terms.hostname,
             "PIPELINING",
@@ -355,26 +369,78 @@ class Session:
             "SMTPUTF8",
             "ENHANCEDSTATUSCODES",
         ]
+        # In LMTP the server in front tells the sender that it has handed the mail on (RFC 3461 §6.2.4).
+        if self._terms.dialect is Dialect.SMTP:
+            lines.append("DSN")
         if self._terms.offers_tls and not self._secure:
             lines.append("STARTTLS")
+        if mechanisms := self._offered_mechanisms():
+            lines.append(f"AUTH {' '.join(mechanisms)}")
         return "".join(f"250-{line}\r\n" for line in lines).encode() + b"250 CHUNKING\r\n"
 
+    def _offered_mechanisms(self) -> Sequence[str]:
+        if self._mechanisms is None or self._is_member:
+            return ()
+        return self._mechanisms(self._secure)
+
+    def _authenticate(self, command: grammar.Auth) -> None:
+        offered = self._offered_mechanisms()
+        if self._is_member:  # RFC 4954 §4
+            self._refuse(replies.OUT_OF_ORDER)
+        elif self._mechanisms is None:
+            self._refuse(replies.NOT_OFFERED)
+        elif not offered:
+            self._refuse(replies.NEEDS_TLS)
+        elif command.mechanism not in offered:
+            self._refuse(replies.UNKNOWN_MECHANISM)
+        else:
+            try:
+                self._ask(Authenticate(command.mechanism, sasl.decode_initial(command.initial)))
+            except sasl.BadResponse:
+                self._fail_to_sign_in(replies.NOT_BASE64)
+
+    def _respond(self, line: bytes) -> None:
+        try:
+            self._ask(Respond(sasl.decode(line)))
+        except sasl.Cancelled:
+            self._fail_to_sign_in(replies.CANCELLED)
+        except sasl.BadResponse:
+            self._fail_to_sign_in(replies.NOT_BASE64)
+
+    def _fail_to_sign_in(self, answer: Answer) -> None:
+        self._state = State.GREETED
+        self._tries += 1
+        self._refuse(answer)
+        if self._tries >= self._terms.tries_most and not self._closed:
+            self._say(replies.TOO_MANY_TRIES)
+            self._close()
+        self._part_if_leaving()
+
     def _sender(self, command: grammar.MailFrom) -> None:
-        if command.size > self._terms.mail_size:  # RFC 1870 §6.1
+        if self._mechanisms is not None and not self._is_member:
+            self._refuse(replies.NEEDS_SIGN_IN)
+        elif command.size > self._terms.mail_size:  # RFC 1870 §6.1
             self._refuse(replies.TOO_LARGE)
-            return
-        self._mail = command
+        else:
+            self._mail = command
+            if self._is_member:
+                self._ask(SendAs(command.address))
+            else:
+                self._begin_mail()
+
+    def _begin_mail(self) -> None:
         self._state = State.SENDER
         self._say(replies.SENDER_OK)
 
-    def _recipient(self, command: grammar.RcptTo) -> None:
+    def _recipient_named(self, command: grammar.RcptTo) -> None:
         if len(self._destinations) >= self._terms.recipients:
             self._say(replies.TOO_MANY_RECIPIENTS)  # RFC 5321 §4.5.3.1.10: no fault of the client
         elif not self._mail.utf8 and not command.address.isascii():
             self._refuse(replies.NEEDS_UTF8)
         else:
             self._chatter = max(0, self._chatter - 1)  # its MAIL was meant
-            self._ask(Find(command.address, self._mail.size))
+            self._recipient = command
+            self._ask(Find(command.address, self._mail.size, len(self._destinations)))
 
     def _data(self, _: grammar.Data) -> None:
         self._actions.append(Begin(self._hop()))
@@ -413,7 +479,8 @@ class Session:
         elif self._fault is not None:
             self._refuse_mail(self._fault)
         else:
-            envelope = Envelope(self._mail.address, tuple(self._destinations))
+            mail = self._mail
+            envelope = Envelope(mail.address, tuple(self._destinations), utf8=mail.utf8, ret=mail.ret, envid=mail.envid)
             self._ask(Accept(envelope) if self._terms.dialect is Dialect.SMTP else AcceptEach(envelope))
 
     def _reset(self, _: grammar.Reset) -> None:
@@ -464,10 +531,11 @@ class Session:
         **_whenever(grammar.Bdat, _stray_chunk),
         (State.FRESH, grammar.StartTls): _start_tls,
         (State.GREETED, grammar.StartTls): _start_tls,
+        (State.GREETED, grammar.Auth): _authenticate,
         (State.GREETED, grammar.MailFrom): _sender,
-        (State.SENDER, grammar.RcptTo): _recipient,
+        (State.SENDER, grammar.RcptTo): _recipient_named,
         (State.SENDER, grammar.Data): _data_for_nobody,
-        (State.RECIPIENTS, grammar.RcptTo): _recipient,
+        (State.RECIPIENTS, grammar.RcptTo): _recipient_named,
         (State.RECIPIENTS, grammar.Data): _data,
         (State.RECIPIENTS, grammar.Bdat): _first_chunk,
         (State.CHUNKS, grammar.Bdat): _next_chunk,
@@ -491,12 +559,13 @@ class Session:
     def _refuse(self, answer: Answer, *, times: int = 1) -> None:
         lasting = answer.code >= 500  # what is only temporary is no fault of the client
         self._errors += lasting
-        over = self._errors - self._terms.errors_free
+        borne = self._terms.recipients if self._is_member else 0  # his address book may be old
+        over = self._errors - borne - self._terms.errors_free
         if lasting and over > 0:
             self._actions.append(Wait(min(over * self._terms.penalty, self._terms.penalty_most)))
         for _ in range(times):
             self._say(answer)
-        if self._errors >= self._terms.errors_most:
+        if self._errors - borne >= self._terms.errors_most:
             self._say(replies.TOO_MANY_ERRORS)
             self._close()
 
@@ -544,7 +613,7 @@ class Session:
             name = "SMTP"
         else:
             name = self._terms.dialect.value
-        return Hop(self._hello.name, name + "S" * self._secure, self._mail.address, only)
+        return Hop(self._hello.name, name + "S" * self._secure + "A" * self._is_member, self._mail.address, only)
 
 
 def _accepted(trace_id: str) -> Answer:

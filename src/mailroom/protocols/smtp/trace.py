@@ -27,15 +27,17 @@ class Hop:
     recipient: str | None
 
 
-def fields(hop: Hop, *, peer: str, hostname: str, trace_id: str, now: int) -> bytes:
-    """`Return-Path` and `Received`, with which the mail begins. `now` is in milliseconds."""
-    address = f"[IPv6:{peer}]" if ":" in peer else f"[{peer or 'local'}]"
+def fields(hop: Hop, *, peer: str | None, hostname: str, trace_id: str, now: int) -> bytes:
+    """`Return-Path` and `Received`, with which the mail begins. `now` is in milliseconds. With no `peer` it is a mail
+    of a member's: it has no return path yet, and nobody learns from it where he is; the log knows, by `trace_id`.
+    """
     to = f"\r\n\tfor <{hop.recipient}>" if hop.recipient else ""
+    by = f"by {hostname} with {hop.protocol} id {trace_id}{to};\r\n\t{_date(now // 1000)}\r\n"
+    if peer is None:
+        return f"Received: {by}".encode()
+    address = f"[IPv6:{peer}]" if ":" in peer else f"[{peer or 'local'}]"
     return (
-        f"Return-Path: <{hop.sender}>\r\n"
-        f"Received: from {_UNSAFE.sub('?', hop.hello)} ({address})\r\n"
-        f"\tby {hostname} with {hop.protocol} id {trace_id}{to};\r\n"
-        f"\t{_date(now // 1000)}\r\n"
+        f"Return-Path: <{hop.sender}>\r\nReceived: from {_UNSAFE.sub('?', hop.hello)} ({address})\r\n\t{by}"
     ).encode()
 
 

@@ -77,6 +77,9 @@ class Webhook:
         )
         return _unheard(answer) if isinstance(answer, NoAnswer) else _heard(answer, parcel.now, account)
 
+    async def close(self) -> None:
+        """See `SenderKind`. The connections are those of `Http`."""
+
 
 def open_kind(tools: Tools) -> SenderKind:
     """The kind, for the catalogue."""

@@ -27,7 +27,7 @@ from mailroom.directory import addresses
 from mailroom.directory.model import Member
 from mailroom.mailboxes import change, read
 from mailroom.mailboxes.access import open_folder, open_mailbox
-from mailroom.mailboxes.change import How, Marks
+from mailroom.mailboxes.change import How
 from mailroom.mailboxes.contents import Bodies
 from mailroom.mailboxes.model import (
     Content,
@@ -37,6 +37,7 @@ from mailroom.mailboxes.model import (
     Headline,
     Mailbox,
     MailboxStatus,
+    Marks,
 )
 from mailroom.mailboxes.model import (
     Mail as StoredMail,
@@ -179,7 +180,7 @@ class Mail:
 
         def mark(tx: Tx, actor: Member) -> None:
             open_folder(tx, actor, folder_id)
-            change.mark(tx, folder_id, [uid], How.ADD, Marks(Flag.SEEN))
+            change.mark(tx, folder_id, ((uid, uid),), How.ADD, Marks(Flag.SEEN))
 
         await self.sessions.write(request, mark)
         return Response(status_code=204)

@@ -53,6 +53,7 @@ def upgrade() -> None:
         sa.Column("private_key", sa.LargeBinary(), nullable=False),
         sa.Column("expires_at", _NUMBER, nullable=False),
         sa.Column("changed_at", _NUMBER, nullable=False),
+        sa.Column("renewing_until", _NUMBER, server_default=sa.text("0"), nullable=False),
         sa.PrimaryKeyConstraint("name"),
     )
     op.create_table(
@@ -64,14 +65,19 @@ def upgrade() -> None:
         sa.Column("message_id", sa.Text(), nullable=False),
         sa.Column("subject", sa.Text(), nullable=False),
         sa.Column("sender", sa.Text(), nullable=False),
+        sa.Column("senders", sa.Text(), server_default="", nullable=False),
         sa.Column("preview", sa.Text(), nullable=False),
         sa.Column("attachments", sa.Text(), nullable=False),
         sa.Column("recipients", sa.Text(), nullable=False),
+        sa.Column("cc", sa.Text(), server_default="", nullable=False),
+        sa.Column("bcc", sa.Text(), server_default="", nullable=False),
         sa.Column("sent_at", _NUMBER, nullable=True),
+        sa.Column("sent_day", _NUMBER, nullable=True),
         sa.Column("refers_to", sa.Text(), server_default="", nullable=False),
         sa.Column("envelope", sa.LargeBinary(), nullable=False),
         sa.Column("bodystructure", sa.LargeBinary(), nullable=False),
         sa.Column("parts", sa.Text(), nullable=False),
+        sa.Column("header_size", _NUMBER, server_default=sa.text("0"), nullable=False),
         sa.Column("created_at", _NUMBER, nullable=False),
         sa.PrimaryKeyConstraint("id"),
         sqlite_autoincrement=True,
@@ -112,6 +118,14 @@ def upgrade() -> None:
         sqlite_autoincrement=True,
     )
     op.create_index("messages_created", "messages", ["created_at"], unique=False)
+    op.create_index(
+        "messages_mail_trace",
+        "messages",
+        ["trace"],
+        unique=False,
+        sqlite_where=sa.text("origin = 'mail'"),
+        postgresql_where=sa.text("origin = 'mail'"),
+    )
     op.create_table(
         "organisations",
         sa.Column("id", _NUMBER, autoincrement=True, nullable=False),
@@ -161,12 +175,11 @@ def upgrade() -> None:
     )
     op.create_table(
         "sent_counts",
-        sa.Column("key", sa.Text(), nullable=False),
-        sa.Column("recipients", _NUMBER, nullable=False),
+        sa.Column("who", sa.Text(), nullable=False),
         sa.Column("hour", _NUMBER, nullable=False),
-        sa.PrimaryKeyConstraint("key"),
+        sa.Column("recipients", _NUMBER, nullable=False),
+        sa.PrimaryKeyConstraint("who", "hour"),
     )
-    op.create_index("sent_counts_hour", "sent_counts", ["hour"], unique=False)
     op.create_table(
         "sts_policies",
         sa.Column("domain", sa.Text(), nullable=False),
@@ -271,9 +284,11 @@ def upgrade() -> None:
         sa.Column("code", sa.Text(), nullable=False),
         sa.Column("address", sa.Text(), nullable=False),
         sa.Column("options", sa.Text(), server_default="{}", nullable=False),
+        sa.Column("lane", sa.Text(), server_default="", nullable=False),
         sa.Column("state", sa.Text(), nullable=False),
         sa.Column("provider_id", sa.Text(), server_default="", nullable=False),
         sa.Column("reason", sa.Text(), server_default="", nullable=False),
+        sa.Column("told", _NUMBER, server_default=sa.text("0"), nullable=False),
         sa.Column("created_at", _NUMBER, nullable=False),
         sa.Column("updated_at", _NUMBER, nullable=False),
         sa.Column("attempts", _NUMBER, server_default=sa.text("0"), nullable=False),
@@ -292,7 +307,7 @@ def upgrade() -> None:
         sa.UniqueConstraint("code"),
         sqlite_autoincrement=True,
     )
-    op.create_index("recipients_due", "recipients", ["sender_id", "next_at"], unique=False)
+    op.create_index("recipients_due", "recipients", ["sender_id", "next_at", "lane"], unique=False)
     op.create_index("recipients_message", "recipients", ["message_id"], unique=False)
     op.create_index("recipients_provider", "recipients", ["sender_id", "provider_id"], unique=False)
     op.create_table(
@@ -322,7 +337,7 @@ def upgrade() -> None:
         sa.Column("private_key", sa.LargeBinary(), nullable=False),
         sa.Column("public_key", sa.Text(), nullable=False),
         sa.Column("state", sa.Text(), nullable=False),
-        sa.Column("created_at", _NUMBER, nullable=False),
+        sa.Column("changed_at", _NUMBER, nullable=False),
         sa.ForeignKeyConstraint(
             ["domain_id"],
             ["domains.id"],
@@ -501,6 +516,7 @@ def upgrade() -> None:
         sa.Column("modseq", _NUMBER, server_default=sa.text("1"), nullable=False),
         sa.Column("mails", _NUMBER, server_default=sa.text("0"), nullable=False),
         sa.Column("unseen", _NUMBER, server_default=sa.text("0"), nullable=False),
+        sa.Column("size", _NUMBER, server_default=sa.text("0"), nullable=False),
         sa.Column("created_at", _NUMBER, nullable=False),
         sa.ForeignKeyConstraint(
             ["mailbox_id"],
@@ -595,6 +611,7 @@ def upgrade() -> None:
         "keywords",
         sa.Column("folder_id", _NUMBER, nullable=False),
         sa.Column("keyword", sa.Text(), nullable=False),
+        sa.Column("spelt", sa.Text(), nullable=False),
         sa.ForeignKeyConstraint(
             ["folder_id"],
             ["folders.id"],
@@ -629,4 +646,20 @@ def upgrade() -> None:
         sqlite_with_rowid=False,
     )
     op.create_index("mails_content", "mails", ["content_id"], unique=False)
+    op.create_index(
+        "mails_deleted",
+        "mails",
+        ["folder_id", "uid"],
+        unique=False,
+        sqlite_where=sa.text("(flags & 8) <> 0"),
+        postgresql_where=sa.text("(flags & 8) <> 0"),
+    )
     op.create_index("mails_modseq", "mails", ["folder_id", "modseq"], unique=False)
+    op.create_index(
+        "mails_unseen",
+        "mails",
+        ["folder_id", "uid"],
+        unique=False,
+        sqlite_where=sa.text("(flags & 1) = 0"),
+        postgresql_where=sa.text("(flags & 1) = 0"),
+    )

@@ -1,0 +1,7 @@
+# SPDX-FileCopyrightText: The Mailroom authors
+# SPDX-License-Identifier: Apache-2.0
+"""All SQL of the mail store."""
+
+from mailroom.mailboxes.queries import blobs, contents, folders, mailboxes, mails, search
+
+__all__ = ["blobs", "contents", "folders", "mailboxes", "mails", "search"]

@@ -1,0 +1,41 @@
+# SPDX-FileCopyrightText: The Mailroom authors
+# SPDX-License-Identifier: Apache-2.0
+"""The recipients of one message, for whoever sent it: who still waits, who has ended, and of whom a report speaks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from mailroom.core.ids import MessageId
+from mailroom.messaging import queries
+from mailroom.messaging.model import Recipient
+from mailroom.storage.ports import Tx
+
+_MOST: Final = 1000
+
+
+def waiting(tx: Tx, message_id: MessageId) -> Sequence[Recipient]:
+    """Those that have not ended."""
+    return queries.waiting(tx, message_id)
+
+
+def untold(tx: Tx, message_id: MessageId) -> Sequence[Recipient]:
+    """Those that have ended, but for those of which the sender knows, or will hear from elsewhere."""
+    return queries.untold(tx, message_id)
+
+
+def tell(tx: Tx, recipients: Iterable[Recipient]) -> None:
+    """The sender knows of their end."""
+    if ids := [one.id for one in recipients]:
+        queries.tell(tx, ids)
+
+
+def by_code(tx: Tx, code: str) -> Recipient | None:
+    """The one that we gave to the other side by that code."""
+    return queries.recipient_by_code(tx, code)
+
+
+def by_trace(tx: Tx, trace: str) -> Sequence[Recipient]:
+    """Those of the mails that went out with that Message-ID."""
+    return queries.recipients_by_trace(tx, trace, limit=_MOST)

@@ -8,7 +8,10 @@ from tests.cli.conftest import Mailroom
 
 
 def begin(mailroom: Mailroom) -> None:
-    assert mailroom("init", "--domain", "corp.example", "--admin", "amy", "--password-stdin", stdin="long enough\n").status == 0
+    assert (
+        mailroom("init", "--domain", "corp.example", "--admin", "amy", "--password-stdin", stdin="long enough\n").status
+        == 0
+    )
 
 
 def test_a_group_from_its_making_to_its_end(mailroom: Mailroom) -> None:

@@ -57,6 +57,20 @@ async def test_everyone_who_listens_to_the_topic_hears(store: Store) -> None:
         assert await heard(two, within=10)
 
 
+async def test_who_wants_to_be_called_is_called_until_he_has_enough(store: Store) -> None:
+    called = asyncio.Event()
+    end = store.hints.call("a", called.set)
+    await store.write(lambda tx: tx.hint("a"))
+    async with asyncio.timeout(10):
+        await called.wait()
+    called.clear()
+    end()
+    with store.hints.listen("a") as ear:
+        await store.write(lambda tx: tx.hint("a"))
+        assert await heard(ear, within=10)
+    assert not called.is_set()
+
+
 async def test_another_topic_is_not_heard(store: Store) -> None:
     with store.hints.listen("mailbox:1") as ear:
         await quiet(ear)

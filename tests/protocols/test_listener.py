@@ -10,11 +10,12 @@ import socket
 import ssl
 import struct
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Coroutine
 from ipaddress import ip_network
 
 import pytest
 import trustme
+import uvloop
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -253,9 +254,23 @@ def send_mail(sock: socket.socket, client: ssl.SSLContext) -> None:
         assert file.read().split(b"\r\n")[-2].startswith(b"221 ")
 
 
+# `mailroom serve` runs uvloop, which reads and calls back in another order than asyncio.
+LOOPS = pytest.mark.parametrize("new_loop", [asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
+
+
+def run_in(new_loop: Callable[[], asyncio.AbstractEventLoop], work: Coroutine[None, None, None]) -> None:
+    """Run in a loop of that kind."""
+    with asyncio.Runner(loop_factory=new_loop) as runner:
+        runner.run(work)
+
+
+@LOOPS
 @pytest.mark.parametrize("header", [b"", b"PROXY TCP4 192.0.2.9 127.0.0.1 4321 465\r\n", V2_IPV4])
-async def test_tls_from_the_first_octet_and_a_proxy_before_it(
-    acceptance: FakeAcceptance, certified: tuple[ssl.SSLContext, ssl.SSLContext], header: bytes
+def test_tls_from_the_first_octet_and_a_proxy_before_it(
+    new_loop: Callable[[], asyncio.AbstractEventLoop],
+    acceptance: FakeAcceptance,
+    certified: tuple[ssl.SSLContext, ssl.SSLContext],
+    header: bytes,
 ) -> None:
     server, client = certified
 
@@ -264,30 +279,44 @@ async def test_tls_from_the_first_octet_and_a_proxy_before_it(
             sock.sendall(header)
             send_mail(sock, client)
 
-    async with in_tls(acceptance, server, proxied=bool(header)) as listener:
-        await asyncio.to_thread(talk, listener.port)
+    async def walk() -> None:
+        async with in_tls(acceptance, server, proxied=bool(header)) as listener:
+            await asyncio.to_thread(talk, listener.port)
+
+    run_in(new_loop, walk())
     assert (b"([192.0.2.9])" in acceptance.kept[0].octets) is bool(header)
 
 
-async def test_a_handshake_that_comes_in_one_piece_with_the_proxys_header(
-    acceptance: FakeAcceptance, certified: tuple[ssl.SSLContext, ssl.SSLContext]
+@LOOPS
+@pytest.mark.parametrize("first", [10, 100, 65536])
+def test_a_handshake_that_begins_in_one_piece_with_the_proxys_header(
+    new_loop: Callable[[], asyncio.AbstractEventLoop],
+    acceptance: FakeAcceptance,
+    certified: tuple[ssl.SSLContext, ssl.SSLContext],
+    first: int,
 ) -> None:
     server, client = certified
 
     def talk(port: int) -> None:
         ours, theirs = socket.socketpair()
         with socket.create_connection(("127.0.0.1", port), timeout=10) as sock, ours, theirs:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             talking = threading.Thread(target=send_mail, args=(ours, client))
             talking.start()
-            sock.sendall(V2_IPV4 + theirs.recv(65536))
+            hello = theirs.recv(65536)
+            sock.sendall(V2_IPV4 + hello[:first])
+            sock.sendall(hello[first:])
             back = threading.Thread(target=pump, args=(sock, theirs))
             back.start()
             pump(theirs, sock)
             talking.join()
             back.join()
 
-    async with in_tls(acceptance, server, proxied=True) as listener:
-        await asyncio.to_thread(talk, listener.port)
+    async def walk() -> None:
+        async with in_tls(acceptance, server, proxied=True) as listener:
+            await asyncio.to_thread(talk, listener.port)
+
+    run_in(new_loop, walk())
     assert b"([192.0.2.9])" in acceptance.kept[0].octets
 
 

@@ -8,10 +8,9 @@ files the mail for every destination and emits the fact that it arrived. It retu
 
 from __future__ import annotations
 
-import contextlib
 from dataclasses import dataclass, replace
 
-from mailroom.core.errors import MailLoop, Refusal, RelayDenied
+from mailroom.core.errors import MailLoop, NoSpace, Refusal, RelayDenied, Unavailable
 from mailroom.delivery import reports
 from mailroom.delivery.judge import Client, Judge, Verdict
 from mailroom.delivery.letters import Letter, Letters
@@ -70,8 +69,13 @@ class Acceptance:
             letter, role = await self._take(envelope, spool)
         except Refusal as refusal:
             return dict.fromkeys(envelope.destinations, refusal)
-        with contextlib.suppress(Refusal):
+        try:
             await self._post(letter, envelope, role)
+        except (NoSpace, Unavailable) as refusal:  # none of them can help it; and it may even have been kept
+            return dict.fromkeys(envelope.destinations, refusal)
+        except Refusal:
+            pass
+        else:
             return dict.fromkeys(envelope.destinations)
         # One of them takes no mail any more. One mail a mailbox here as well, and one answer for all its addresses.
         singly = {one.whom: one for one in envelope.destinations}

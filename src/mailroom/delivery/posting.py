@@ -202,15 +202,22 @@ class Posting:
         """
         return self.carry_out(tx, letter, envelope, self.plan(tx, letter, envelope, role=role))
 
-    def _answer(self, tx: Tx, letter: Letter, answer: Answer) -> None:
+    def tell(self, tx: Tx, letter: Letter, *, to: str) -> Refusal | None:
+        """`post` what we have written ourselves, from nobody (RFC 3834 §3.3), so that nobody answers it in turn. Why it
+        goes nowhere, if so: no reason to fail for the mail that it tells of. Nothing of it is kept then.
+        """
         try:
-            found = self.find(tx, answer.to, size=0, caller=Caller())
-        except Refusal:  # there is nobody to be told
-            return
+            envelope = Envelope("", (self.find(tx, to, size=letter.size, caller=Caller()),), utf8=not to.isascii())
+            plan = self.plan(tx, letter, envelope)
+        except Refusal as refused:  # he has gone, or has no room
+            return refused
+        self.carry_out(tx, letter, envelope, plan)
+        return None
+
+    def _answer(self, tx: Tx, letter: Letter, answer: Answer) -> None:
         written = self.writer.write(tx, letter, answer)
         if written is not None:
-            # From nobody (RFC 3834 §3.3), so that nobody answers it in turn.
-            self.post(tx, written, Envelope("", (found,), utf8=not answer.to.isascii()))
+            self.tell(tx, written, to=answer.to)
 
 
 class _Walk:

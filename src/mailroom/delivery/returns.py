@@ -13,12 +13,11 @@ from typing import Final
 
 from mailroom.core import clock, ids, log
 from mailroom.core.clock import DAY, HOUR
-from mailroom.core.errors import Refusal
 from mailroom.core.ids import ContentId, MessageId
 from mailroom.core.text import LANGUAGES, translation
 from mailroom.delivery import queries
 from mailroom.delivery.letters import written
-from mailroom.delivery.posting import Addressee, Caller, Envelope, Foreign, Group, Posting
+from mailroom.delivery.posting import Addressee, Envelope, Foreign, Group, Posting
 from mailroom.delivery.queries import Outgoing
 from mailroom.events.facts import RecipientSettled
 from mailroom.mailboxes import contents, fetch, read
@@ -85,7 +84,7 @@ class Returns:
         ended = recipients.untold(tx, mail.message_id)
         self._report(tx, mail, [fate for one in ended if (fate := _end(one)) is not None])
         recipients.tell(tx, ended)
-        if not recipients.waiting(tx, mail.message_id):
+        if not recipients.waits(tx, mail.message_id):
             queries.remove_outgoing(tx, mail.message_id)
             contents.share(tx, mail.content_id, by=-1)
 
@@ -122,12 +121,9 @@ class Returns:
             retry_until=mail.created_at + GIVEN_UP,
         )
         letter = written(octets)
-        try:
-            sender = self.posting.find(tx, mail.envelope_from, size=letter.size, caller=Caller())
-        except Refusal as refused:  # he has gone, or has no room
+        refused = self.posting.tell(tx, letter, to=mail.envelope_from)
+        if refused is not None:
             _LOG.warning("report not posted", message=mail.message_id, reason=refused.code)
-        else:
-            self.posting.post(tx, letter, Envelope("", (sender,)))
 
     def _head(self, tx: Tx, mail: Outgoing, fates: Sequence[Fate]) -> Letterhead:
         content = read.content(tx, mail.content_id)

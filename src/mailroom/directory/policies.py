@@ -35,16 +35,16 @@ class Policy:
     check: Callable[[str], str]
 
 
-def _one_of(name: str, *values: str, what: str) -> Policy:
+def _one_of(name: str, *values: str, meaning: str) -> Policy:
     def check(text: str) -> str:
         if text not in values:
             raise ValueError(f"must be one of: {', '.join(values)}")
         return text
 
-    return Policy(name, values[0], ", ".join(f"`{value}`" for value in values), what, check)
+    return Policy(name, values[0], ", ".join(f"`{value}`" for value in values), meaning, check)
 
 
-def _domains(name: str, *, most: int, what: str) -> Policy:
+def _domains(name: str, *, most: int, meaning: str) -> Policy:
     def check(text: str) -> str:
         names = [one.strip() for one in text.split(",") if one.strip()]
         if len(names) > most:
@@ -54,7 +54,7 @@ def _domains(name: str, *, most: int, what: str) -> Policy:
         except InvalidAddress as fault:
             raise ValueError(f"{fault.about['address']} is no domain name") from fault
 
-    return Policy(name, "", "domain names, joined by commas", what, check)
+    return Policy(name, "", "domain names, joined by commas", meaning, check)
 
 
 def _url(text: str) -> str:
@@ -74,39 +74,42 @@ def _place(text: str) -> str:
 _FAILING = ("none", "junk", "refuse")
 
 _CATALOGUE = (
-    _one_of("own_password", YES, NO, what="whether members may use their own password in mail programs"),
+    _one_of("own_password", YES, NO, meaning="whether members may use their own password in mail programs"),
     _one_of(
         "submit.sent_copy",
         NO,
         YES,
-        what="whether a mail sent by SMTP is also put into the Sent folder, where its program has not put it",
+        meaning="whether a mail sent by SMTP is also put into the Sent folder, where its program has not put it",
     ),
-    _one_of("mta_sts", "none", "testing", "enforce", what="the MTA-STS policy that we publish for our domains"),
-    _one_of("dkim.sign", YES, NO, what="whether mail that leaves is signed with the keys of its domain"),
-    _one_of("check.spf_fail", *_FAILING, what="mail from a host that SPF forbids"),
-    _one_of("check.dkim_fail", *_FAILING, what="mail with signatures none of which is right"),
+    _one_of("mta_sts", "none", "testing", "enforce", meaning="the MTA-STS policy that we publish for our domains"),
+    _one_of("dkim.sign", YES, NO, meaning="whether mail that leaves is signed with the keys of its domain"),
+    _one_of("check.spf_fail", *_FAILING, meaning="mail from a host that SPF forbids"),
+    _one_of("check.dkim_fail", *_FAILING, meaning="mail with signatures none of which is right"),
     _one_of(
         "check.dmarc_fail",
         "published",
         *_FAILING,
-        what="mail that fails DMARC; `published`: what the domain in From asks for, quarantine being `junk`",
+        meaning="mail that fails DMARC; `published`: what the domain in From asks for, quarantine being `junk`",
     ),
     _domains(
         "check.arc_trusted",
         most=_DOMAINS_MOST,
-        what="forwarders whose ARC seals we believe: what passed DMARC there passes here",
+        meaning="forwarders whose ARC seals we believe: what passed DMARC there passes here",
     ),
     _one_of(
-        "check.greylist", NO, YES, what="whether unknown senders are asked to come again after five minutes (RFC 6647)"
+        "check.greylist",
+        NO,
+        YES,
+        meaning="whether unknown senders are asked to come again after five minutes (RFC 6647)",
     ),
-    _domains("check.dnsbl", most=_ZONES_MOST, what="DNS blocklists of addresses; mail from a listed one is refused"),
+    _domains("check.dnsbl", most=_ZONES_MOST, meaning="DNS blocklists of addresses; mail from a listed one is refused"),
     Policy("check.rspamd", "", "URL", "an rspamd to ask about each mail, such as `http://127.0.0.1:11333`", _url),
     Policy("check.clamav", "", "host:port", "a clamd to ask about each mail; mail with a virus is refused", _place),
     _one_of(
         "check.down",
         "accept",
         "later",
-        what="mail while rspamd or clamd does not answer: accepted unchecked, or asked to come later",
+        meaning="mail while rspamd or clamd does not answer: accepted unchecked, or asked to come later",
     ),
 )
 CATALOGUE: Mapping[str, Policy] = {one.name: one for one in _CATALOGUE}

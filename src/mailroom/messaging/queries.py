@@ -219,7 +219,10 @@ _CHANGE_STATE = (
         next_at=None,
         lease="",
     )
-    .returning(_recipients.c.message_id)
+    .returning(
+        _recipients.c.message_id,
+        select(_messages.c.origin).where(_messages.c.id == _recipients.c.message_id).scalar_subquery(),
+    )
 )
 _EXPLAIN = (
     update(_recipients)
@@ -312,6 +315,7 @@ _ATTEMPT_LOG = (
     .order_by(_attempts.c.id)
 )
 _LAST_ID = 1 << 62
+_CHUNK = 500  # ids that one statement names
 _RECIPIENT = select(
     _recipients.c.id,
     _recipients.c.address,
@@ -321,9 +325,16 @@ _RECIPIENT = select(
 )
 _OF_MESSAGE = _RECIPIENT.where(_recipients.c.message_id == bindparam("message_id")).order_by(_recipients.c.id)
 _WAITING = _OF_MESSAGE.where(_recipients.c.next_at.is_not(None))
+_WAITS = (
+    select(_recipients.c.id)
+    .where(_recipients.c.message_id == bindparam("message_id"), _recipients.c.next_at.is_not(None))
+    .limit(1)
+)
 _UNTOLD = _OF_MESSAGE.where(_recipients.c.next_at.is_(None), _recipients.c.told == 0)
 _TELL = update(_recipients).where(_recipients.c.id.in_(bindparam("which", expanding=True))).values(told=1)
-_BY_CODE = _RECIPIENT.where(_recipients.c.code == bindparam("code"))
+_BY_CODE = _RECIPIENT.join(_messages, _messages.c.id == _recipients.c.message_id).where(
+    _recipients.c.code == bindparam("code"), schema.IS_MAIL
+)
 _BY_TRACE = (
     _RECIPIENT.join(_messages, _messages.c.id == _recipients.c.message_id)
     .where(_messages.c.trace == bindparam("trace"), schema.IS_MAIL)
@@ -346,16 +357,22 @@ def waiting(tx: Tx, message_id: MessageId) -> Sequence[Recipient]:
     return [_to_recipient(row) for row in tx.all(_WAITING, message_id=message_id)]
 
 
+def waits(tx: Tx, message_id: MessageId) -> bool:
+    return tx.first(_WAITS, message_id=message_id) is not None
+
+
 def untold(tx: Tx, message_id: MessageId) -> Sequence[Recipient]:
     """Those that have ended without the sender's knowing."""
     return [_to_recipient(row) for row in tx.all(_UNTOLD, message_id=message_id)]
 
 
 def tell(tx: Tx, recipient_ids: Sequence[RecipientId]) -> None:
-    tx.run(_TELL, which=recipient_ids)
+    for start in range(0, len(recipient_ids), _CHUNK):
+        tx.run(_TELL, which=recipient_ids[start : start + _CHUNK])
 
 
 def recipient_by_code(tx: Tx, code: str) -> Recipient | None:
+    """That of a mail."""
     row = tx.first(_BY_CODE, code=code)
     return _to_recipient(row) if row else None
 
@@ -423,8 +440,10 @@ def recipient_state(tx: Tx, recipient_id: RecipientId) -> State:
 
 def change_state(
     tx: Tx, recipient_id: RecipientId, *, state: State, provider_id: str | None, reason: str, told: int
-) -> MessageId:
-    """End the recipient in that state; it is not due any more. Its message. Without `provider_id` the old one stays."""
+) -> tuple[MessageId, Origin]:
+    """End the recipient in that state; it is not due any more. Its message, and where that comes from. Without
+    `provider_id` the old one stays.
+    """
     row = tx.first(
         _CHANGE_STATE,
         which=recipient_id,
@@ -434,7 +453,8 @@ def change_state(
         now_told=told,
         now=tx.now,
     )
-    return MessageId(sql.returned(row))
+    assert row is not None, "its state was looked at"
+    return MessageId(row[0]), Origin(row[1])
 
 
 def try_again(tx: Tx, recipient_id: RecipientId, *, lease: str, at: int, reason: str) -> None:

@@ -15,7 +15,7 @@ from mailroom.core.ids import RecipientId, SenderId
 from mailroom.events import outbox
 from mailroom.events.facts import RecipientSettled, SenderDisabled
 from mailroom.messaging import queries
-from mailroom.messaging.model import Due, Sender, SenderState
+from mailroom.messaging.model import Due, Origin, Sender, SenderState
 from mailroom.messaging.states import News, State, after
 from mailroom.senders.contract import Manifest, Outcome, Refused, Scope, Sent, TryLater, Unknown
 from mailroom.storage.ports import Tx
@@ -138,8 +138,11 @@ def _end(tx: Tx, attempt: Attempt, news: News, *, provider_id: str = "") -> None
 def _settle(
     tx: Tx, recipient_id: RecipientId, state: State, *, reason: str, provider_id: str | None = None, told: int = 0
 ) -> None:
-    message_id = queries.change_state(tx, recipient_id, state=state, provider_id=provider_id, reason=reason, told=told)
-    outbox.emit(tx, RecipientSettled(recipient_id=recipient_id, message_id=message_id, state=state.value))
+    message_id, origin = queries.change_state(
+        tx, recipient_id, state=state, provider_id=provider_id, reason=reason, told=told
+    )
+    if origin is Origin.MAIL:  # nobody asks how the others end
+        outbox.emit(tx, RecipientSettled(recipient_id=recipient_id, message_id=message_id, state=state.value))
 
 
 def _judge_sender(tx: Tx, sender: Sender, outcome: Outcome) -> None:

@@ -20,6 +20,11 @@ def waiting(tx: Tx, message_id: MessageId) -> Sequence[Recipient]:
     return queries.waiting(tx, message_id)
 
 
+def waits(tx: Tx, message_id: MessageId) -> bool:
+    """Whether one of them has not ended."""
+    return queries.waits(tx, message_id)
+
+
 def untold(tx: Tx, message_id: MessageId) -> Sequence[Recipient]:
     """Those that have ended, but for those of which the sender knows, or will hear from elsewhere."""
     return queries.untold(tx, message_id)
@@ -32,7 +37,7 @@ def tell(tx: Tx, recipients: Iterable[Recipient]) -> None:
 
 
 def by_code(tx: Tx, code: str) -> Recipient | None:
-    """The one that we gave to the other side by that code."""
+    """The one of a mail that we gave to the other side by that code."""
     return queries.recipient_by_code(tx, code)
 
 

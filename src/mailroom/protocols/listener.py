@@ -212,17 +212,19 @@ class _Handshake(Conversation):
     def begin(self, octets: bytes) -> None:
         """Shake hands; `octets` are the beginning of the client's part."""
         self._octets = octets
-        # uvloop reads on before the task begins: what comes until then is ours, too.
-        self._transport.set_protocol(self)
+        self._transport.set_protocol(self)  # uvloop reads on until the handshake has begun
         self._task = asyncio.get_running_loop().create_task(self._shake())
 
     async def _shake(self) -> None:
         loop = asyncio.get_running_loop()
-        octets, self._octets = self._octets, b""
         try:
-            if octets:  # after `start_tls` has taken the transport over, and before it reads
-                loop.call_soon(loop.call_soon, self._feed, octets)
-            transport = await secure.start_tls(self._transport, self, self._tls)
+            handshake = loop.create_task(secure.start_tls(self._transport, self, self._tls))
+            # By the next turn it has taken the transport over, and it reads in the turn after: in that one, first.
+            await asyncio.sleep(0)
+            if self._octets:
+                octets, self._octets = self._octets, b""
+                loop.call_soon(self._feed, octets)
+            transport = await handshake
         except OSError as fault:
             _log.info("no TLS", peer=self._peer.host, reason=str(fault))
             self._transport.abort()

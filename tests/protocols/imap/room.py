@@ -156,18 +156,14 @@ class Room:
     async def deliver(self, *subjects: str, to: str = "amy", octets: bytes = b"") -> None:
         """Mails come in, for a userid or the local part of a public mailbox."""
         mails = [octets] if octets else [make.mail(subject=subject) for subject in subjects]
-        await self.store.write(lambda tx: [self._file(tx, to, mail) for mail in mails])
+        mailbox_id = self.people.mailboxes[to]
 
-    def _file(self, tx: Tx, to: str, octets: bytes) -> None:
-        letter = letters.written(octets)
-        append.deliver(
-            tx,
-            letter.file(tx, refs=1),
-            self.people.mailboxes[to],
-            role=FolderRole.INBOX,
-            size=letter.size,
-            envelope_from="",
-        )
+        def work(tx: Tx) -> None:
+            for letter in map(letters.written, mails):
+                content_id = letter.file(tx, refs=1)
+                append.deliver(tx, content_id, mailbox_id, role=FolderRole.INBOX, size=letter.size, envelope_from="")
+
+        await self.store.write(work)
 
 
 def service(store: Store, folder: Path, *, tls: ssl.SSLContext | None = None, settings: Settings | None = None) -> Imap:

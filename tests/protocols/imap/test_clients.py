@@ -15,7 +15,7 @@ import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import imapclient  # type: ignore[import-untyped]
+import imapclient  # type: ignore[import-untyped]  # it has no types
 import pytest
 
 from tests import make

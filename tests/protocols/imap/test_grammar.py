@@ -250,7 +250,7 @@ def test_an_unknown_charset_is_told_with_those_that_are_known() -> None:
         (b'""', False, ""),
     ],
 )
-def test_a_mailbox_name_is_read_as_its_client_means_it(written: bytes, utf8: bool, meant: str) -> None:  # noqa: FBT001
+def test_a_mailbox_name_is_read_as_its_client_means_it(written: bytes, utf8: bool, meant: str) -> None:  # noqa: FBT001 # given by the table above
     assert parse(b"a DELETE " + written, utf8=utf8)[1] == values.Delete(meant)
 
 

@@ -77,7 +77,7 @@ def test_so_is_one_in_utf8(text: str) -> None:
 
 
 @given(names.filter(lambda name: name[:5].upper() != "INBOX"), some.booleans())
-def test_a_mailbox_name_is_read_as_it_was_written(name: str, utf8: bool) -> None:  # noqa: FBT001
+def test_a_mailbox_name_is_read_as_it_was_written(name: str, utf8: bool) -> None:  # noqa: FBT001 # given by the table above
     assert Cursor(replies.mailbox(name, utf8=utf8), utf8=utf8).mailbox() == name
 
 

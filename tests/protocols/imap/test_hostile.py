@@ -9,20 +9,23 @@ import contextlib
 import random
 import tracemalloc
 import zlib
-from collections.abc import AsyncIterator, MutableMapping, Sequence
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
 import structlog
+from sqlalchemy import update
 
 from mailroom.protocols.imap.deflate import Broken, Deflate
+from mailroom.storage import schema
 from mailroom.storage.ports import Store
 from tests import make
 from tests.protocols.imap.listen import COMMANDS, WORDS
 from tests.protocols.imap.room import Client, Room, room
 
-Lines = Sequence[MutableMapping[str, Any]]
+# What no program of ours writes: a role that there is not.
+BREAK = update(schema.folders).where(schema.folders.c.name == "Sent").values(role="odd" + schema.folders.c.name)
 
 
 @contextlib.asynccontextmanager
@@ -231,3 +234,14 @@ def test_inflating_gives_no_more_than_is_asked_for() -> None:
     deflate.feed(packer.flush(zlib.Z_FINISH))
     with pytest.raises(Broken):
         deflate.inflate(1000)
+
+
+async def test_a_bug_costs_one_connection(store: Store, tmp_path: Path) -> None:
+    async with room(store, tmp_path) as place, place.open("bob") as c, place.open("amy") as good:
+        with structlog.testing.capture_logs() as lines:
+            await store.write(lambda tx: tx.run(BREAK))
+            await c.say("STATUS Sent (MESSAGES)")
+            await c.expect(r"\* BYE .*")
+            await c.expect_end()
+        assert [line["event"] for line in lines if line["log_level"] == "error"] == ["imap conversation broke"]
+        await good.ok("NOOP")

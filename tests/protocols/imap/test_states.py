@@ -29,7 +29,7 @@ REFUSED = {"SETQUOTA", "SETACL", "DELETEACL"}
 
 
 def test_the_table_has_every_command_and_so_has_this_test() -> None:
-    assert set(TABLE) == set(values.Command.__args__)  # type: ignore[attr-defined]
+    assert set(TABLE) == set(values.Command.__args__)
     named = {type(commands.parse(f"a {words}".encode())[1]) for words in COMMANDS if not words.startswith("APPEND")}
     assert named | {values.Append} == set(TABLE)
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from sievelib import managesieve as sievelib  # type: ignore[import-untyped]
+from sievelib import managesieve as sievelib  # type: ignore[import-untyped]  # it has no types
 
 from mailroom.core import ids
 from mailroom.core.settings import Limits, Settings

@@ -274,9 +274,10 @@ class ImapConversation(Conversation):
                 break
             except Ended as end:
                 self._bye(end.text)
+            except Refusal as refusal:  # the store is away while we look for news
+                self._bye(replies.for_refusal(refusal))
             except Exception as fault:  # noqa: BLE001 -- the server's outermost frame: a bug costs one connection
-                _log.error("imap conversation broke", peer=self._peer.host, exc_info=fault)
-                self._bye(b"something went wrong")
+                self._break(fault)
             event = self._pump()
         self._task = None
         if self._lost:
@@ -284,8 +285,19 @@ class ImapConversation(Conversation):
         else:
             self._rest()
 
+    def _break(self, fault: Exception) -> None:
+        _log.error("imap conversation broke", peer=self._peer.host, exc_info=fault)
+        self._bye(b"something went wrong")
+
     def _pump(self) -> _Event | None:
         """What to do next that takes time, if there is anything."""
+        try:
+            return self._hear()
+        except Exception as fault:  # noqa: BLE001 -- as above
+            self._break(fault)
+            return None
+
+    def _hear(self) -> _Event | None:
         while not self._choked and not self._closing and not self._securing:
             event = self._next()
             match event:

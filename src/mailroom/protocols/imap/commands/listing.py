@@ -9,8 +9,8 @@ newer. Special uses are told of one's own folders alone: a client that saw two \
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from mailroom.core.ids import FolderId
@@ -40,7 +40,12 @@ _USES: Final = {
     FolderRole.ARCHIVE: b"\\Archive",
 }
 _OLD_USES: Final = {**_USES, FolderRole.INBOX: b"\\Inbox", FolderRole.JUNK: b"\\Spam", FolderRole.ARCHIVE: b"\\AllMail"}
+_COUNTED: Final = {StatusItem.DELETED, StatusItem.DELETED_STORAGE}  # which no counter of the folder tells
+_NONE: Final = (0, 0)
 _AT_ONCE: Final = 200  # names matched before others have their turn
+
+Deleted = tuple[int, int]
+"""How many mails are marked as deleted, and how many octets they have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +56,9 @@ class _Tree:
     subscribed: frozenset[str]
     parents: frozenset[str]  # with a folder below them
     above: frozenset[str]  # with a subscribed name below them
-    deleted: Mapping[FolderId, int] = field(default_factory=dict)  # counts, by folder
 
 
-def _look(tx: Tx, session: Session, *, counting: bool = False) -> _Tree:
+def _look(tx: Tx, session: Session) -> _Tree:
     member = session.member
     found: dict[str, Folder | None] = {folder.name: folder for folder in read.folders(tx, member.mailbox_id)}
     shared: dict[str, Folder] = {}
@@ -63,9 +67,8 @@ def _look(tx: Tx, session: Session, *, counting: bool = False) -> _Tree:
     found |= shared
     parents = frozenset(_above(found))
     subscribed = names.subscribed(tx, member, shared)
-    deleted = {each.id: folders.deleted(tx, each.id) for each in found.values() if each} if counting else {}
     missing = dict.fromkeys(sorted(parents - found.keys()))
-    return _Tree({**found, **missing}, subscribed, parents, frozenset(_above(subscribed)), deleted)
+    return _Tree({**found, **missing}, subscribed, parents, frozenset(_above(subscribed)))
 
 
 def _above(found: Mapping[str, object] | frozenset[str]) -> Iterator[str]:
@@ -81,8 +84,7 @@ async def listing(session: Session, command: List) -> bytes:
     if not command.extended and command.patterns == ("",):
         session.wire.say(b'* LIST (\\Noselect) "/" ""\r\n')
         return b"OK the delimiter"
-    counting = StatusItem.DELETED in command.status or StatusItem.DELETED_STORAGE in command.status
-    tree = await session.read(lambda tx: _look(tx, session, counting=counting))
+    tree = await session.read(lambda tx: _look(tx, session))
     found = tree.folders
     if Choose.SUBSCRIBED in command.choose:
         chosen = tree.subscribed | (tree.above if Choose.RECURSIVEMATCH in command.choose else frozenset())
@@ -91,9 +93,21 @@ async def listing(session: Session, command: List) -> bytes:
     if Choose.SPECIAL_USE in command.choose:
         found = {name: folder for name, folder in found.items() if _use(session, folder)}
     matches = names.matcher(command.reference + pattern for pattern in command.patterns)
-    async for name, folder in _matching(session, found, matches):
+    matched = [one async for one in _matching(session, found, matches)]
+    deleted: Mapping[FolderId, Deleted] = {}
+    if _COUNTED & set(command.status):
+        ids = [folder.id for _, folder in matched if folder is not None]
+        deleted = await session.read(lambda tx: {each: _deleted(tx, each) for each in ids})
+    for name, folder in matched:
         _say(session, tree, command, name, folder)
+        if command.status and folder is not None:
+            _say_counts(session, name, folder, command.status, deleted.get(folder.id, _NONE))
+        await session.wire.flow()
     return b"OK that is all"
+
+
+def _deleted(tx: Tx, folder_id: FolderId) -> Deleted:
+    return folders.deleted(tx, folder_id), folders.deleted_size(tx, folder_id)
 
 
 async def _matching(
@@ -118,11 +132,7 @@ def _say(session: Session, tree: _Tree, command: List, name: str, folder: Folder
     more = b""
     if Choose.RECURSIVEMATCH in command.choose and name in tree.above:
         more = b' ("CHILDINFO" ("SUBSCRIBED"))'
-    written = _name(session, name)
-    session.wire.say(b'* LIST (%b) "/" %b%b\r\n' % (b" ".join(words), written, more))
-    if command.status and folder is not None:
-        told = _counts(session, folder, command.status, tree.deleted.get(folder.id, 0))
-        session.wire.say(b"* STATUS %b (%b)\r\n" % (written, told))
+    session.wire.say(b'* LIST (%b) "/" %b%b\r\n' % (b" ".join(words), _name(session, name), more))
 
 
 def _children(tree: _Tree, name: str) -> bytes:
@@ -170,35 +180,31 @@ async def namespace(session: Session, _: Namespace) -> bytes:
 
 async def status(session: Session, command: Status) -> bytes:
     """STATUS."""
-    counting = StatusItem.DELETED in command.items or StatusItem.DELETED_STORAGE in command.items
 
-    def work(tx: Tx) -> tuple[Folder, int]:
+    def work(tx: Tx) -> tuple[Folder, Deleted]:
         folder = names.find(tx, session.member, command.mailbox)
-        return folder, folders.deleted(tx, folder.id) if counting else 0
+        return folder, _deleted(tx, folder.id) if _COUNTED & set(command.items) else _NONE
 
     folder, deleted = await session.read(work)
-    told = _counts(session, folder, command.items, deleted)
-    session.wire.say(b"* STATUS %b (%b)\r\n" % (_name(session, command.mailbox), told))
+    _say_counts(session, command.mailbox, folder, command.items, deleted)
     return b"OK that is all"
 
 
-def _counts(session: Session, folder: Folder, items: tuple[StatusItem, ...], deleted: int) -> bytes:
+def _say_counts(session: Session, name: str, folder: Folder, items: Sequence[StatusItem], deleted: Deleted) -> None:
     if StatusItem.HIGHESTMODSEQ in items:
         session.enabled |= Enabled.CONDSTORE  # RFC 7162 §3.1
     known = {
-        StatusItem.MESSAGES: folder.mails,
-        StatusItem.UIDNEXT: folder.uidnext,
-        StatusItem.UIDVALIDITY: folder.uidvalidity,
-        StatusItem.UNSEEN: folder.unseen,
-        StatusItem.DELETED: deleted,
-        StatusItem.SIZE: folder.size,
-        StatusItem.RECENT: 0,
-        StatusItem.HIGHESTMODSEQ: folder.modseq,
-        StatusItem.APPENDLIMIT: session.tools.terms.mail_size,
+        StatusItem.MESSAGES: b"%d" % folder.mails,
+        StatusItem.UIDNEXT: b"%d" % folder.uidnext,
+        StatusItem.UIDVALIDITY: b"%d" % folder.uidvalidity,
+        StatusItem.UNSEEN: b"%d" % folder.unseen,
+        StatusItem.DELETED: b"%d" % deleted[0],
+        StatusItem.DELETED_STORAGE: b"%d" % deleted[1],
+        StatusItem.SIZE: b"%d" % folder.size,
+        StatusItem.RECENT: b"0",
+        StatusItem.HIGHESTMODSEQ: b"%d" % folder.modseq,
+        StatusItem.APPENDLIMIT: b"%d" % session.tools.terms.mail_size,
+        StatusItem.MAILBOXID: b"(%b)" % mailbox_id(folder.id),
     }
-    return b" ".join(
-        b"MAILBOXID (%b)" % mailbox_id(folder.id)
-        if item is StatusItem.MAILBOXID
-        else b"%b %d" % (item.value, known[item])
-        for item in items
-    )
+    told = b" ".join([b"%b %b" % (item.value, known[item]) for item in items])
+    session.wire.say(b"* STATUS %b (%b)\r\n" % (_name(session, name), told))

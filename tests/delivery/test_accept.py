@@ -6,7 +6,9 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 
@@ -33,10 +35,11 @@ from mailroom.events.facts import Fact, MailArrived
 from mailroom.mailboxes import create, quota, read
 from mailroom.mailboxes.model import Content, MailboxStatus
 from mailroom.storage.engines.files import Files
-from mailroom.storage.ports import Store, Tx
+from mailroom.storage.ports import Hints, Store, Tx, Work
 from tests import make
 
 ID = "0" * 26
+T = TypeVar("T")
 
 
 @pytest.fixture
@@ -257,6 +260,35 @@ async def test_each_by_itself_when_one_of_two_has_no_room(store: Store, acceptan
     assert (found, len(await facts(store))) == ([1, 1, 1], 3)
     [content] = await inbox(store, made["carol"])
     assert await make.octets_of(acceptance.letters.bodies, content.id) == octets
+
+
+@dataclass
+class Forgetful:
+    """A store whose connection breaks in every commit: it is kept, and nobody can tell."""
+
+    store: Store
+
+    @property
+    def hints(self) -> Hints:
+        return self.store.hints
+
+    async def read(self, work: Work[T]) -> T:
+        return await self.store.read(work)
+
+    async def write(self, work: Work[T]) -> T:
+        await self.store.write(work)
+        raise Unavailable(what="database")
+
+    async def close(self) -> None:
+        await self.store.close()
+
+
+async def test_what_may_have_been_kept_for_all_is_not_kept_for_each_again(store: Store, acceptance: Acceptance) -> None:
+    made = (await make.organisation(store)).mailboxes
+    broken = replace(acceptance, store=Forgetful(store))
+    answers = await make.delivered_each(broken, make.mail(), "amy@corp.example", "bob@corp.example")
+    assert set(answers.values()) == {"unavailable"}
+    assert [len(await inbox(store, made[name])) for name in ("amy", "bob")] == [1, 1]
 
 
 async def test_a_loop_is_everyones_answer(store: Store, acceptance: Acceptance) -> None:

@@ -21,6 +21,8 @@ from mailroom.delivery import bounces, outgoing
 from mailroom.delivery.letters import written
 from mailroom.delivery.posting import Addressee, Envelope, Posting
 from mailroom.delivery.returns import Returns
+from mailroom.directory import addresses, groups
+from mailroom.directory.model import Allow
 from mailroom.events.facts import MailArrived, RecipientSettled, SenderDisabled
 from mailroom.mailboxes import fetch, quota, read
 from mailroom.messaging import receipts, send, senders
@@ -239,6 +241,24 @@ class TestWhoIsTold:
         assert await desk.inbox() == []
         assert await desk.count("outgoing") == 0
 
+    async def test_nobody_of_a_group_without_anybody_and_nothing_is_held_up_by_it(self, desk: Desk) -> None:
+        address = addresses.parse_new("none@corp.example")
+        await desk.store.write(
+            lambda tx: groups.create(
+                tx, desk.made.id, address, name="None", members=["gone@corp.example"], allow=Allow.ANYONE, senders=()
+            )
+        )
+        await desk.post(BOB, sender="none@corp.example")
+        await desk.post(EVE, mail=make.mail(message_id="<m2@corp.example>"))
+        desk.kind.answers = {BOB: [LATER], EVE: [LATER]}
+        await desk.round()
+        desk.watch.now += 5 * HOUR
+        assert await desk.store.write(desk.returns.late) == 2
+        assert await desk.reports() == [[(EVE, Action.DELAYED, "4.4.1")]]
+        desk.told(bob=NO)
+        await desk.round()
+        assert (await desk.count("outgoing"), await desk.count("facts")) == (0, 0)
+
     async def test_of_a_delay_after_four_hours_once(self, desk: Desk) -> None:
         delays = Delays(desk.store, desk.returns)
         never = Addressee("c@far.example", notify=frozenset({"FAILURE"}))
@@ -337,6 +357,16 @@ class TestWhatComesBack:
         await desk.round()
         await self.bounce(desk, octets)
         assert await self.state(desk) == ("sent", "")
+
+    async def test_says_nothing_of_what_was_no_mail(self, desk: Desk) -> None:
+        def work(tx: Tx) -> None:
+            kinds.enqueue(tx, senders.ensure(tx, code="way", name="A way", kind=outgoing.KIND), "push")
+
+        await desk.store.write(work)
+        await desk.round()
+        [parcel] = desk.kind.parcels
+        await self.bounce(desk, self.report("Final-Recipient: rfc822;push", "Action: failed", envid=parcel.code))
+        assert await self.state(desk, "push") == ("sent", "")
 
     async def test_from_somebody_is_not_believed(self, desk: Desk) -> None:
         await desk.post(BOB)

@@ -38,7 +38,9 @@ async def inbox(acceptance: Acceptance, mailbox_id: MailboxId) -> Sequence[bytes
     return [await make.octets_of(acceptance.letters.bodies, one) for one in found]
 
 
-async def arrive(acceptance: Acceptance, *to: tuple[str, frozenset[str]], sender: str = "li@out.example") -> None:
+async def arrive(
+    acceptance: Acceptance, *to: tuple[str, frozenset[str]], sender: str = "li@out.example", ret: str = ""
+) -> None:
     """A mail from outside, each recipient with what is to be told of him."""
     found = [
         replace(await acceptance.find(address, size=0), notify=notify, orcpt=f"rfc822;{address}")
@@ -46,7 +48,7 @@ async def arrive(acceptance: Acceptance, *to: tuple[str, frozenset[str]], sender
     ]
     with acceptance.spool() as spool:
         spool.write(make.mail())
-        await acceptance.accept(Envelope(sender, tuple(found), envid="q+2B1"), spool)
+        await acceptance.accept(Envelope(sender, tuple(found), ret=ret, envid="q+2B1"), spool)
 
 
 async def reports(store: Store, acceptance: Acceptance) -> Sequence[tuple[str, str, bytes]]:
@@ -73,6 +75,15 @@ async def test_somebody_elsewhere_is_told_by_a_mail_that_nobody_answers(store: S
     ):
         assert f"{line}\r\n".encode() in octets
     assert b"carol" not in octets
+
+
+async def test_the_mail_itself_does_not_go_to_whom_a_stranger_calls_its_sender(store: Store, tmp_path: Path) -> None:
+    await make.organisation(store)
+    acceptance = make.acceptance(store, tmp_path)
+    await arrive(acceptance, ("bob@corp.example", ASKS), ret="FULL")
+    [(_, _, octets)] = await reports(store, acceptance)
+    assert b"Content-Type: text/rfc822-headers\r\n" in octets
+    assert make.mail().partition(b"\r\n\r\n")[2].strip() not in octets
 
 
 @pytest.mark.parametrize(

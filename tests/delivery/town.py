@@ -128,6 +128,10 @@ class Town:
 
         return await self.store.read(count)
 
+    async def held(self) -> int:
+        """How many mails the outbox holds."""
+        return len(await self.store.read(lambda tx: tx.all(_OUT)))
+
 
 async def found(store: Store, folder: Path, *people: str) -> Town:
     """A town with these people in it."""

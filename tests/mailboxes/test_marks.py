@@ -77,6 +77,26 @@ async def test_a_keyword_is_spelt_as_at_first_and_found_in_any_case(store: Store
     await store.write(work)
 
 
+async def test_many_keywords_over_many_mails_that_have_others(store: Store) -> None:
+    folder = await filled(store, 40)
+    many = [f"k{number:03}" for number in range(150)]
+
+    def work(tx: Tx) -> None:
+        change.mark(tx, folder, ((3, 20),), How.ADD, keyed("z", "a"))
+        change.mark(tx, folder, ((11, 30),), How.ADD, keyed("k007"))
+        marked = change.mark(tx, folder, EVERY, How.ADD, keyed(*many))
+        found = {words: [row[0] for row in marks(tx, folder) if row[2] == words] for _, _, words in marks(tx, folder)}
+        alone, beside = f" {' '.join(many)} ", f" a {' '.join(many)} z "
+        assert found == {alone: [1, 2, *range(21, 41)], beside: [*range(3, 21)]}
+        assert {row[3] for row in fetch.flags(tx, folder, EVERY)} == {marked.modseq}
+        assert change.mark(tx, folder, EVERY, How.ADD, keyed(*many)).modseq == 0
+        change.mark(tx, folder, EVERY, How.REMOVE, keyed(*many))
+        assert [row[2] for row in marks(tx, folder)] == ["", "", *[" a z "] * 18, *[""] * 20]
+        assert change.mark(tx, folder, EVERY, How.REMOVE, keyed(*many)).modseq == 0
+
+    await store.write(work)
+
+
 async def test_a_keyword_that_looks_like_a_pattern_is_none(store: Store) -> None:
     folder = await filled(store, 3)
 

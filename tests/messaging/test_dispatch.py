@@ -220,6 +220,19 @@ async def test_what_an_ordinary_failure_left_is_no_interruption(store: Store, tm
     assert await kinds.states(store) == {"a": "sent"}
 
 
+async def test_what_cannot_be_written_down_holds_up_nothing_that_ended_with_it(
+    store: Store, dispatch: Dispatch, kind: Told, sender_id: SenderId, watch: Watch
+) -> None:
+    kind.answers = {"b": [Sent("\ud800", "200")]}  # no store takes half a character
+    await put(store, sender_id, "a", "b", "c")
+    await kinds.round_(dispatch)
+    assert await kinds.states(store) == {"a": "sent", "b": "queued", "c": "sent"}
+    assert dispatch._under_way.total() == 0
+    watch.now += LEASE
+    await kinds.round_(dispatch)
+    assert await kinds.states(store) == {"a": "sent", "b": "sent", "c": "sent"}
+
+
 async def test_two_dispatchers_share_the_work(
     *, store: Store, dispatch: Dispatch, kind: Told, ways: Senders, sender_id: SenderId, watch: Watch
 ) -> None:

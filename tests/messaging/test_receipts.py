@@ -14,10 +14,11 @@ from mailroom.core.errors import InvalidValue, NotFound, NotResendable
 from mailroom.core.ids import RecipientId, SenderId
 from mailroom.core.secrets import Secret
 from mailroom.events import outbox
-from mailroom.events.facts import SenderDisabled
+from mailroom.events.facts import RecipientSettled, SenderDisabled
 from mailroom.messaging import log, queries, receipts, send
-from mailroom.messaging.model import Due, Sender, SenderState
+from mailroom.messaging.model import Draft, Due, Origin, Sender, SenderState
 from mailroom.messaging.receipts import Attempt, Receipt, next_attempt
+from mailroom.messaging.send import Target
 from mailroom.messaging.senders import Senders
 from mailroom.messaging.states import News, State
 from mailroom.senders.contract import Outcome, Refused, Scope, Sent, TryLater, Unknown
@@ -216,6 +217,17 @@ async def test_the_others_wish_pauses_the_sender_and_a_late_failure_does_not_end
     found = await store.write(lambda tx: kinds.sender(tx, desk.sender_id))
     assert (found.failures, found.paused_until) == (3, watch.now + HOUR)
     assert (await kinds.entries(store))[2].next_at == watch.now + HOUR
+
+
+@pytest.mark.parametrize("origin", Origin)
+async def test_only_how_a_mail_ends_is_a_fact(store: Store, sender_id: SenderId, desk: Desk, origin: Origin) -> None:
+    await desk.attempt(Sent("id"))
+    message_id = await store.write(lambda tx: send.enqueue(tx, Draft(origin, {}), [Target(sender_id, "b")]))
+    due, lease = await desk.claim()
+    await desk.record(due, lease, Sent("id"))
+    facts = await store.write(lambda tx: outbox.claim(tx, lease="x", until=tx.now + 1, limit=10))
+    settled = RecipientSettled(recipient_id=due.id, message_id=message_id, state="sent")
+    assert [one.fact for one in facts] == ([settled] if origin is Origin.MAIL else [])
 
 
 async def test_gone_disables_the_sender_once_and_tells(store: Store, desk: Desk) -> None:

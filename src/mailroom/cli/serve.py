@@ -116,6 +116,7 @@ Mailroom is ready.
   webmail   http://127.0.0.1:{http}/   sign in as alice, password demo-alice (or bob, carol, admin)
   sandbox   {sandbox}/   what would have arrived on people's phones
   SMTP      127.0.0.1:{smtp}
+  programs  IMAP 127.0.0.1:{imap}, submission {submission}; in TLS {imaps} and {submissions}, POP3 {pop3s}
 
 Send the first mail, and see it pushed (paste this into another terminal):
 
@@ -126,7 +127,8 @@ Stop with Ctrl-C. The data stays in {data}."""
 
 
 def _welcome(server: Running, box: Sandbox) -> str:
-    ports = {"smtp": server.ports.get("smtp", 0), "http": server.ports.get("http", 0), "sandbox": box.url}
+    names = ("smtp", "http", "imap", "imaps", "submission", "submissions", "pop3s")
+    ports = {name: server.ports.get(name, 0) for name in names} | {"sandbox": box.url}
     return (
         translation(verb.language())
         .gettext(_WELCOME)

@@ -15,15 +15,13 @@ from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import typer
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
+from rich.cells import cell_len
 
 from mailroom.core import settings as settings_
 from mailroom.core.errors import InvalidValue, Refusal
 from mailroom.core.secrets import Secret
 from mailroom.core.settings import DATABASE, Settings
-from mailroom.core.text import translation
+from mailroom.core.text import sentence
 from mailroom.runtime.app import App, open_app
 from mailroom.storage.ports import Tx
 
@@ -32,7 +30,6 @@ T = TypeVar("T")
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 PasswordStdin = Annotated[bool, typer.Option("--password-stdin", help="Read the password from standard input.")]
 
-_WIDE = 2000  # columns
 # Ids and sizes are 64 bits wide in the store.
 LARGEST = (1 << 63) - 1
 
@@ -88,8 +85,7 @@ def language() -> str:
 
 def explain(refusal: Refusal) -> str:
     """A refusal in one line: its stable code, then the sentence in the terminal's language."""
-    sentence = translation(language()).gettext(refusal.sentence).format(**refusal.about)
-    return f"{refusal.code}: {sentence}"
+    return f"{refusal.code}: {sentence(refusal, language())}"
 
 
 def rows(columns: Sequence[str], values: Sequence[Mapping[str, Any]], *, as_json: bool) -> None:
@@ -97,11 +93,17 @@ def rows(columns: Sequence[str], values: Sequence[Mapping[str, Any]], *, as_json
     if as_json:
         typer.echo(json.dumps([dict(row) for row in values], ensure_ascii=False, indent=2))
         return
-    table = Table(*columns, box=None, pad_edge=False, header_style="bold")
-    for row in values:
-        table.add_row(*(Text(_cell(row[column])) for column in columns))  # what strangers wrote is no markup
-    # Into a pipe or a file whole, not cut to the width of a terminal that is not there.
-    Console(width=None if sys.stdout.isatty() else _WIDE).print(table)
+    lines = [tuple(columns), *(tuple(_plain(_cell(row[column])) for column in columns) for row in values)]
+    widths = [max(map(cell_len, column)) for column in zip(*lines, strict=True)]
+    for number, line in enumerate(lines):
+        # Whole, also where the terminal is narrower: it wraps, and a DKIM key can be copied out of it in one piece.
+        padded = (cell + " " * (width - cell_len(cell)) for cell, width in zip(line, widths, strict=True))
+        typer.secho("  ".join(padded).rstrip(), bold=number == 0)
+
+
+def _plain(text: str) -> str:
+    """On one line, and nothing in it that a terminal obeys: strangers wrote some of it."""
+    return "".join(sign if sign.isprintable() else " " for sign in text)
 
 
 def one(value: Mapping[str, Any], *, as_json: bool) -> None:

@@ -8,6 +8,8 @@ import functools
 import gettext
 from pathlib import Path
 
+from mailroom.core.errors import Refusal
+
 LANGUAGES = ("en", "zh")
 
 _LOCALE = Path(__file__).parent.parent / "locale"
@@ -18,3 +20,12 @@ def translation(language: str) -> gettext.NullTranslations:
     """The catalogue of a language such as `zh` or `zh-CN`; English for one that we do not have."""
     base = language.replace("_", "-").partition("-")[0].lower()
     return gettext.translation("mailroom", _LOCALE, [base], fallback=True)
+
+
+def sentence(refusal: Refusal, language: str) -> str:
+    """What a refusal says to people. The things it names are words of ours too."""
+    words = translation(language)
+    about = {
+        name: words.gettext(said) if isinstance(said, str) and said else said for name, said in refusal.about.items()
+    }
+    return words.gettext(refusal.sentence).format(**about)

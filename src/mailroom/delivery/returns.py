@@ -114,7 +114,7 @@ class Returns:
         octets = dsn.build(
             head,
             fates,
-            _returned(tx, mail),
+            _returned(tx, mail, fates),
             reporter=self.hostname,
             arrived_at=mail.created_at,
             envid=mail.envid,
@@ -159,8 +159,10 @@ def _listed(fate: Fate) -> str:
     return f"    {fate.recipient}" + (f"\n        {headers.one_line(fate.diagnostic)}" if fate.diagnostic else "")
 
 
-def _returned(tx: Tx, mail: Outgoing) -> Returned:
-    if mail.ret == "FULL" and (octets := fetch.bodies(tx, [mail.content_id]).get(mail.content_id)):
+def _returned(tx: Tx, mail: Outgoing, fates: Sequence[Fate]) -> Returned:
+    # RFC 3461 §4.3: all of it only where it has failed. Else a stranger could have us send anything to anybody.
+    is_lost = any(fate.action is Action.FAILED for fate in fates)
+    if mail.ret == "FULL" and is_lost and (octets := fetch.bodies(tx, [mail.content_id]).get(mail.content_id)):
         return Returned(octets=octets, whole=True)
     header = fetch.headers(tx, [mail.content_id])[mail.content_id]
     return Returned(octets=header[:_RETURNED_MOST], whole=False)

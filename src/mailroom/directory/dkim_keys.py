@@ -33,7 +33,7 @@ from mailroom.core.secrets import Secret
 from mailroom.directory import domains, queries
 from mailroom.directory.model import Domain
 from mailroom.mime.dkim import SigningKey
-from mailroom.storage.ports import Store, Tx
+from mailroom.storage.ports import Conflict, Store, Tx
 from mailroom.storage.seal import Seal
 
 _RSA_BITS = 2048  # RFC 8301 §3.2; longer ones do not fit into one string of a TXT record with ease
@@ -149,7 +149,11 @@ class DkimKeys:
                 )
             return keys(tx, domain.name)
 
-        return await self.store.write(work)
+        while True:
+            try:
+                return await self.store.write(work)
+            except Conflict:  # two at once: the other was first, and is there now
+                continue
 
     async def advance(self, resolver: dns.asyncresolver.Resolver, name: str = "") -> None:
         """Let the new keys sign that the DNS shows, of one domain or of all; forget those that retired long ago."""

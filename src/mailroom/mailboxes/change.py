@@ -12,7 +12,7 @@ from __future__ import annotations
 import enum
 from array import array
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mailroom.core.ids import ContentId, FolderId, Modseq, Uid
 from mailroom.mailboxes import append, contents, queries
@@ -95,17 +95,25 @@ def _masks(how: How, flags: int) -> tuple[int, int]:
 
 
 def _set_keywords(tx: Tx, marking: queries.mails.Marking, how: How, keywords: frozenset[str]) -> int:
-    """How many have changed; one counts once for each keyword."""
+    """How many have changed."""
     named = frozenset(keyword.lower() for keyword in keywords)
-    changed = 0
     if how is not How.REMOVE:
         append.note(tx, marking.folder_id, keywords)
-        changed += sum(queries.mails.add_keyword(tx, marking, keyword) for keyword in sorted(named))
-    if how is How.REMOVE:
-        changed += sum(queries.mails.remove_keyword(tx, marking, keyword) for keyword in sorted(named))
     if how is How.REPLACE:
-        others = queries.folders.keywords(tx, marking.folder_id).keys() - named
-        changed += sum(queries.mails.remove_keyword(tx, marking, keyword) for keyword in sorted(others))
+        is_possible = named or queries.folders.keywords(tx, marking.folder_id)
+        return queries.mails.set_keywords(tx, marking, named) if is_possible else 0
+    if not named:
+        return 0
+    # One statement for all that have the same, not one for each keyword: both may be hundreds.
+    having: dict[str, list[int]] = {}
+    for words, uid in queries.mails.keywords_of(tx, marking):
+        having.setdefault(words, []).append(uid)
+    changed = 0
+    for words, uids in having.items():
+        before = frozenset(words.split())
+        after = before | named if how is How.ADD else before - named
+        if after != before:
+            changed += queries.mails.set_keywords(tx, replace(marking, uids=ranges(uids)), after)
     return changed
 
 

@@ -23,7 +23,7 @@ from mailroom.messaging.model import Due, Sender
 from mailroom.messaging.receipts import FAILURES_BEFORE_PAUSE, Attempt
 from mailroom.messaging.send import TOPIC
 from mailroom.messaging.senders import Senders
-from mailroom.senders.contract import Manifest, Outcome, Parcel, Scope, TryLater, Unknown
+from mailroom.senders.contract import Account, Manifest, Outcome, Parcel, Scope, TryLater, Unknown
 from mailroom.storage.ports import Store, Tx
 
 T = TypeVar("T")
@@ -37,6 +37,14 @@ _MARGIN = MINUTE
 
 
 @dataclass(frozen=True, slots=True)
+class _Ended:
+    """An attempt, and whose it was."""
+
+    sender: Sender
+    attempt: Attempt
+
+
+@dataclass(frozen=True, slots=True)
 class Dispatch:
     """Sends what is due. `chance` gives numbers from 0 to 1, for the jitter of retries."""
 
@@ -47,6 +55,7 @@ class Dispatch:
     chance: Callable[[], float]
     _under_way: Counter[tuple[SenderId, str]] = field(default_factory=Counter)  # by sender and lane
     _tasks: set[asyncio.Task[Any]] = field(default_factory=set)
+    _ended: list[_Ended] = field(default_factory=list)  # what is to be written down next
 
     async def run(self) -> None:
         """Send until cancelled; then finish what has been begun."""
@@ -71,9 +80,10 @@ class Dispatch:
         lease = self.new_id()
         busy = +self._under_way
         claimed = await self.store.write(lambda tx: self._claim(tx, lease, busy))
+        opened: dict[SenderId, Account] = {}
         for sender, due in claimed:
             self._under_way[sender.id, due.lane] += 1
-            self._keep(self._attempt(sender, due, lease)).add_done_callback(_tell)
+            _ = self._keep(self._attempt(sender, due, lease, opened))
         return len(claimed)
 
     def _claim(self, tx: Tx, lease: str, busy: Counter[tuple[SenderId, str]]) -> Sequence[tuple[Sender, Due]]:
@@ -87,38 +97,70 @@ class Dispatch:
             claimed += [(sender, due) for due in more]
         return claimed
 
-    async def _attempt(self, sender: Sender, due: Due, lease: str) -> None:
-        try:
-            began = self.clock()
-            outcome = await self._outcome(sender, due, began)
-            attempt = Attempt(due, lease, began, self.clock() - began, outcome)
-            manifest = self.senders.kind(sender.kind).manifest
-            await self.store.write(lambda tx: self._record(tx, attempt, manifest))
-            _LOG.info(
-                "attempted", recipient=due.code, sender=sender.code, outcome=type(outcome).__name__, code=outcome.code
-            )
-        finally:
-            self._under_way[sender.id, due.lane] -= 1
+    async def _attempt(self, sender: Sender, due: Due, lease: str, opened: dict[SenderId, Account]) -> None:
+        began = self.clock()
+        outcome = await self._outcome(sender, due, began, opened)
+        self._ended.append(_Ended(sender, Attempt(due, lease, began, self.clock() - began, outcome)))
+        if len(self._ended) == 1:  # else `_record` is at work
+            _ = self._keep(self._record())
 
-    async def _outcome(self, sender: Sender, due: Due, began: int) -> Outcome:
+    async def _record(self) -> None:
+        """Write down what has ended. What ends meanwhile is gathered for the next time."""
+        while self._ended:
+            ended = list(self._ended)
+            try:
+                await self._write_down(ended)
+            except Exception:  # which of them it was shows when each is written alone
+                await asyncio.gather(*(self._write_down_alone(one) for one in ended))
+            finally:
+                del self._ended[: len(ended)]
+                for one in ended:
+                    self._under_way[one.sender.id, one.attempt.due.lane] -= 1
+
+    async def _write_down_alone(self, one: _Ended) -> None:
         try:
-            return await self._send(sender, due, began)
+            await self._write_down([one])
+        except Exception:  # a store that is away: the lease runs out, and the recipient is tried again
+            _LOG.exception("attempt failed", recipient=one.attempt.due.code, sender=one.sender.code)
+
+    async def _write_down(self, ended: Sequence[_Ended]) -> None:
+        attempts = [one.attempt for one in ended]
+
+        def record(tx: Tx) -> None:
+            receipts.record_all(tx, attempts, manifest=self._manifest, chance=self.chance)
+            tx.hint(TOPIC)  # places have become free
+
+        await self.store.write(record)
+        for one in ended:
+            due, outcome = one.attempt.due, one.attempt.outcome
+            _LOG.info(
+                "attempted",
+                recipient=due.code,
+                sender=one.sender.code,
+                outcome=type(outcome).__name__,
+                code=outcome.code,
+            )
+
+    async def _outcome(self, sender: Sender, due: Due, began: int, opened: dict[SenderId, Account]) -> Outcome:
+        try:
+            return await self._send(sender, due, began, opened)
         except Exception as bug:
             _LOG.exception("sending failed", recipient=due.code, sender=sender.code)
             if self.senders.kind(sender.kind).manifest.idempotent:
                 return TryLater("internal", type(bug).__name__, Scope.SENDER)
             return Unknown("internal", type(bug).__name__)
 
-    async def _send(self, sender: Sender, due: Due, began: int) -> Outcome:
+    async def _send(self, sender: Sender, due: Due, began: int, opened: dict[SenderId, Account]) -> Outcome:
         kind = self.senders.kind(sender.kind)
         if due.interrupted and not kind.manifest.idempotent:
             return Unknown("interrupted", "an earlier attempt was cut off; a repeat might double the message")
         parcel = Parcel(due.code, due.address, due.content, due.attempts, began, due.options)
-        return await kind.send(self.senders.account(sender), parcel)
+        if sender.id not in opened:
+            opened[sender.id] = self.senders.account(sender)
+        return await kind.send(opened[sender.id], parcel)
 
-    def _record(self, tx: Tx, attempt: Attempt, manifest: Manifest) -> None:
-        receipts.record(tx, attempt, manifest=manifest, chance=self.chance)
-        tx.hint(TOPIC)  # a place has become free
+    def _manifest(self, sender: Sender) -> Manifest:
+        return self.senders.kind(sender.kind).manifest
 
 
 def _claim_free(
@@ -138,9 +180,3 @@ def _claim_free(
         if len(more) < most:
             break
     return claimed
-
-
-def _tell(attempt: asyncio.Task[None]) -> None:
-    """Log a store that was away. The lease runs out, and the recipient is tried again."""
-    if not attempt.cancelled() and (fault := attempt.exception()) is not None:
-        _LOG.error("attempt failed", exc_info=fault)

@@ -6,7 +6,7 @@ state and a sender's health.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from mailroom.core.clock import DAY, MINUTE
@@ -55,6 +55,17 @@ def record(tx: Tx, attempt: Attempt, *, manifest: Manifest, chance: Chance) -> N
     """Write down an attempt and what follows from it: the end, or the next attempt. A stale one (its lease was lost) is
     logged, and changes the recipient only if it says that the provider took it.
     """
+    record_all(tx, [attempt], manifest=lambda _: manifest, chance=chance)
+
+
+def record_all(tx: Tx, attempts: Sequence[Attempt], *, manifest: Callable[[Sender], Manifest], chance: Chance) -> None:
+    """`record`, for attempts that ended together, in that order for each sender. `manifest` is that of its kind."""
+    # All who lock several senders do so in this order.
+    for attempt, sender in _with_senders(tx, sorted(attempts, key=lambda one: one.due.sender_id)):
+        _record(tx, attempt, sender, manifest=manifest(sender), chance=chance)
+
+
+def _record(tx: Tx, attempt: Attempt, sender: Sender, *, manifest: Manifest, chance: Chance) -> None:
     due, outcome = attempt.due, attempt.outcome
     queries.add_attempt(
         tx,
@@ -65,7 +76,6 @@ def record(tx: Tx, attempt: Attempt, *, manifest: Manifest, chance: Chance) -> N
         code=outcome.code,
         detail=outcome.text,
     )
-    sender = queries.lock_sender(tx, due.sender_id)
     match outcome:
         case Sent(provider_id=provider_id):
             _end(tx, attempt, News.ACCEPTED, provider_id=provider_id)
@@ -82,6 +92,17 @@ def record(tx: Tx, attempt: Attempt, *, manifest: Manifest, chance: Chance) -> N
                     tx, due.id, lease=attempt.lease, at=at, reason=f"{outcome.code} {outcome.text}".strip()
                 )
     _judge_sender(tx, sender, outcome)
+
+
+def _with_senders(tx: Tx, attempts: Sequence[Attempt]) -> Iterator[tuple[Attempt, Sender]]:
+    """Each attempt with its sender, locked, as the attempts before have left it."""
+    sender: Sender | None = None
+    for attempt in attempts:
+        if sender is None or sender.id != attempt.due.sender_id:
+            sender = queries.lock_sender(tx, attempt.due.sender_id)
+        yield attempt, sender
+        if sender.failures or not isinstance(attempt.outcome, Sent):  # it may have changed
+            sender = None
 
 
 def receive(tx: Tx, sender_id: SenderId, receipt: Receipt) -> State:

@@ -458,7 +458,7 @@ recipients = Table(
     _number("updated_at"),
     *_leased(),
     Index("recipients_due", "sender_id", "next_at", "lane"),
-    Index("recipients_message", "message_id"),
+    Index("recipients_message", "message_id", "next_at", "told"),
     Index("recipients_provider", "sender_id", "provider_id"),
     sqlite_autoincrement=True,
 )

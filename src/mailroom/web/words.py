@@ -53,15 +53,6 @@ def _accepted(header: str) -> str:
     return max(LANGUAGES, key=lambda language: liked[language])
 
 
-def sentence(refusal: Refusal, language: str) -> str:
-    """What a refusal says to people. The things it names are words of ours too."""
-    words = translation(language)
-    about = {
-        name: words.gettext(said) if isinstance(said, str) and said else said for name, said in refusal.about.items()
-    }
-    return words.gettext(refusal.sentence).format(**about)
-
-
 def cut(text: str, most: int) -> str:
     """The text's beginning, when it is longer than people read."""
     return text if len(text) <= most else text[: most - 1] + "…"

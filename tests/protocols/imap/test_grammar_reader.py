@@ -55,6 +55,11 @@ def test_empty_lines_are_passed_over() -> None:
     assert listen([b"\r\n\n\r\nz NOOP\r\n\r\n"]) == [NOOP]
 
 
+def test_but_not_without_end() -> None:
+    assert listen([b"\r\n" * 50 + b"z NOOP\r\n"] * 9) == [NOOP] * 9
+    assert listen([b"z NOOP\r\n" + b"\r\n" * 200 + b"z NOOP\r\n"]) == [NOOP, Lost(b"nothing but empty lines")]
+
+
 def test_what_is_no_command_is_answered_and_the_next_is_heard() -> None:
     heard = listen([b"a XYZZY\r\n(\r\nz NOOP\r\n"])
     assert heard == [Wrong(b"a", b"BAD unknown command"), Wrong(b"*", b"BAD this is no command"), NOOP]

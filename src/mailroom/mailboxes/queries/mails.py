@@ -6,12 +6,12 @@ from __future__ import annotations
 
 import json
 from array import array
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, bindparam, case, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Select, bindparam, delete, func, insert, select, update
 from sqlalchemy.sql.expression import Executable
 
 from mailroom.core.ids import ContentId, FolderId, MemberId, Modseq, Uid
@@ -160,7 +160,7 @@ def add(
         modseq=placed.modseq,
         content_id=content_id,
         flags=int(marks.flags),
-        keywords=f" {' '.join(sorted(marks.keywords))} " if marks.keywords else "",
+        keywords=_joined(marks.keywords),
         size=size,
         internal_date=internal_date,
         envelope_from=envelope_from,
@@ -328,23 +328,14 @@ _SET_FLAGS = _over(
         .values(modseq=bindparam("new_modseq"), flags=_NEW_FLAGS)
     )
 )
-_HAS_KEYWORD = _mails.c.keywords.like(bindparam("pattern"), escape="\\")
-_ADD_KEYWORD = _over(
-    lambda these: (
-        update(_mails)
-        .where(_IN_FOLDER, these, _UNTOUCHED, ~_HAS_KEYWORD)
-        .values(
-            modseq=bindparam("new_modseq"),
-            keywords=case((_mails.c.keywords == "", " "), else_=_mails.c.keywords) + bindparam("added"),
-        )
-    )
+_KEYWORDS_OF = _over(
+    lambda these: select(_mails.c.keywords, _mails.c.uid).where(_IN_FOLDER, these, _UNTOUCHED).order_by(_mails.c.uid)
 )
-_WITHOUT = func.replace(_mails.c.keywords, bindparam("gone"), " ")
-_REMOVE_KEYWORD = _over(
+_SET_KEYWORDS = _over(
     lambda these: (
         update(_mails)
-        .where(_IN_FOLDER, these, _UNTOUCHED, _HAS_KEYWORD)
-        .values(modseq=bindparam("new_modseq"), keywords=case((_WITHOUT == " ", ""), else_=_WITHOUT))
+        .where(_IN_FOLDER, these, _UNTOUCHED, _mails.c.keywords != bindparam("new_keywords"))
+        .values(modseq=bindparam("new_modseq"), keywords=bindparam("new_keywords"))
     )
 )
 _COUNT_UNSEEN = _over(
@@ -372,12 +363,18 @@ def set_flags(tx: Tx, marking: Marking, *, more: int, keep: int) -> int:
     return _mark(tx, _SET_FLAGS, marking, more=more, keep=keep)
 
 
-def add_keyword(tx: Tx, marking: Marking, keyword: str) -> int:
-    return _mark(tx, _ADD_KEYWORD, marking, pattern=pattern(f" {keyword} "), added=f"{keyword} ")
+def keywords_of(tx: Tx, marking: Marking) -> Sequence[Row]:
+    """The keywords of each mail, as its row holds them, and its UID."""
+    return _all(tx, _KEYWORDS_OF, marking.folder_id, marking.uids, until=marking.until, new_modseq=marking.modseq)
 
 
-def remove_keyword(tx: Tx, marking: Marking, keyword: str) -> int:
-    return _mark(tx, _REMOVE_KEYWORD, marking, pattern=pattern(f" {keyword} "), gone=f" {keyword} ")
+def set_keywords(tx: Tx, marking: Marking, keywords: Collection[str]) -> int:
+    """Give the mails these keywords and no others; how many had others."""
+    return _mark(tx, _SET_KEYWORDS, marking, new_keywords=_joined(keywords))
+
+
+def _joined(keywords: Collection[str]) -> str:
+    return f" {' '.join(sorted(keywords))} " if keywords else ""
 
 
 def _mark(tx: Tx, over: _Over, marking: Marking, **values: Any) -> int:

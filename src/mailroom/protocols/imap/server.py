@@ -44,7 +44,12 @@ class _News:
     """Nothing that the client said: something may have changed, or it is time to look."""
 
 
-_Event = reader.Event | _News
+@dataclass(frozen=True, slots=True)
+class _Breath:
+    """Nothing either: the client has had its turn, and there is more to inflate of what it said."""
+
+
+_Event = reader.Event | _News | _Breath
 
 
 class _Gone(Exception):
@@ -254,6 +259,7 @@ class ImapConversation(Conversation):
         return asyncio.get_running_loop().time()
 
     def _go_on(self) -> None:
+        self._turn_ends = self._now() + _TURN
         event = self._pump()
         if event is None:
             self._rest()
@@ -317,8 +323,10 @@ class ImapConversation(Conversation):
                     return event
         return None
 
-    def _next(self) -> reader.Event | None:
+    def _next(self) -> reader.Event | _Breath | None:
         while (event := self._reader.next()) is None and self._deflate is not None:
+            if self._now() > self._turn_ends:  # a few octets may become thousands of times as many
+                return _Breath()
             try:
                 octets = self._deflate.inflate(_INFLATED)
             except Broken:
@@ -341,6 +349,8 @@ class ImapConversation(Conversation):
                 await self._stop_idling(octets)
             case _News():
                 await self._catch_up()
+            case _Breath():
+                pass
 
     async def _command(self, request: reader.Request) -> None:
         session = self._session

@@ -14,9 +14,10 @@ import asyncio
 import ipaddress
 import secrets
 import ssl
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from typing import Final
 
 from mailroom.core.clock import SECOND
@@ -51,6 +52,7 @@ _HOSTS_TRIED: Final = 5
 _CONNECT: Final = 20.0  # seconds, for one address
 _DOWN: Final = 60.0  # seconds for which an address that did not answer is not asked again
 _NO_SECRET: Final = Secret("")
+_Addresses = Callable[[], Awaitable[Sequence[str]]]  # looked up when a connection is made, not for each mail
 _ENCRYPTION: Final = {"starttls": Level.VERIFY, "tls": Level.VERIFY, "none": Level.CLEAR}
 
 
@@ -129,7 +131,7 @@ class Email:
                 addresses, secure = await self.routes.addresses(host)
                 demand = await self._demand(host, policy, secure=host.secure and secure)
                 stop = _Stop(name=host.name, port=self.mails.port, demand=demand)
-                return await self._deliver(stop, addresses, envelope, parcel)
+                return await self._deliver(stop, partial(_known, addresses), envelope, parcel)
             except Trouble as trouble:
                 if not trouble.elsewhere:
                     raise
@@ -155,13 +157,13 @@ class Email:
             password=account.secrets.get("password", _NO_SECRET),
         )
         try:
-            return await self._deliver(stop, await _system_addresses(stop.name), envelope, parcel)
+            return await self._deliver(stop, lambda: _system_addresses(stop.name), envelope, parcel)
         except Trouble as trouble:
             if trouble.elsewhere and trouble.code < 500:  # all other mail would fare the same
                 trouble.scope = Scope.SENDER
             raise
 
-    async def _deliver(self, stop: _Stop, addresses: Sequence[str], envelope: Envelope, parcel: Parcel) -> Outcome:
+    async def _deliver(self, stop: _Stop, addresses: _Addresses, envelope: Envelope, parcel: Parcel) -> Outcome:
         now = datetime.fromtimestamp(parcel.now / SECOND, UTC)
         while True:
             async with self._pool.session(stop, lambda: self._connect(stop, addresses, now)) as session:
@@ -181,9 +183,9 @@ class Email:
         async for piece in self.mails.octets(parcel.content["mail"]):
             yield piece
 
-    async def _connect(self, stop: _Stop, addresses: Sequence[str], now: datetime) -> Session:
+    async def _connect(self, stop: _Stop, addresses: _Addresses, now: datetime) -> Session:
         troubles = []
-        for address in addresses:
+        for address in await addresses():
             try:
                 return await self._open(stop, address, stop.demand, now)
             except ssl.SSLError as fault:
@@ -274,6 +276,10 @@ def _is_here(host: str) -> bool:
         return ipaddress.ip_address(host.strip("[]")).is_loopback
     except ValueError:
         return host.lower() == "localhost"
+
+
+async def _known(addresses: Sequence[str]) -> Sequence[str]:
+    return addresses
 
 
 async def _system_addresses(host: str) -> Sequence[str]:

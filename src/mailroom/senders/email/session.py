@@ -158,23 +158,23 @@ class Session:
 
     async def _pipeline(self, steps: Sequence[bytes]) -> Sequence[Reply]:
         with self._trouble("an answer", elsewhere=True):
-            await self.wire.write(b"".join(steps))
-            replies = []
-            for _ in steps:
-                async with asyncio.timeout(DATA):
-                    replies.append(await self.wire.reply())
-        return replies
+            async with asyncio.timeout(DATA * len(steps)):
+                await self.wire.write(b"".join(steps))
+                return [await self.wire.reply() for _ in steps]
 
     async def _data(self, octets: AsyncIterator[bytes]) -> Reply:
         stuffer = Stuffer()
         self._sound = False  # for whatever may interrupt the mail
+        held = b""  # back, so that a small mail goes out with its end, at one stroke
         async for piece in octets:
-            with self._trouble("the mail to be taken"):
-                async with asyncio.timeout(BLOCK):
-                    await self.wire.write(stuffer.feed(piece))
+            if held:
+                with self._trouble("the mail to be taken"):
+                    async with asyncio.timeout(BLOCK):
+                        await self.wire.write(held)
+            held = stuffer.feed(piece)
         with self._trouble("an answer after the mail, which may have arrived"):
             async with asyncio.timeout(END):
-                await self.wire.write(stuffer.end())
+                await self.wire.write(held + stuffer.end())
                 reply = await self.wire.reply()
         self._sound = True
         return reply

@@ -22,6 +22,7 @@ _LITERAL: Final = re.compile(rb"\{([0-9]{1,19})(\+?)\}\r?\Z")
 _LITERAL_MOST: Final = 24  # octets in which a literal at a line's end shows, with the CR
 _TAG: Final = re.compile(rb"(" + TAG + rb") ")
 _TAG_MOST: Final = 256  # octets in which the tag of a command too long is looked for
+_EMPTY_MOST: Final = 100  # empty lines in a row
 _TOO_LONG: Final = b"BAD [TOOBIG] the command is too long"
 _TOO_MUCH: Final = b"too much of a refused command"
 
@@ -119,7 +120,7 @@ class Reader:
     `limits` may be changed at any time, `utf8` when the client has enabled it: mailbox names are then UTF-8 only.
     """
 
-    __slots__ = ("_append", "_left", "_octets", "_scanned", "_state", "_text", "_thrown", "limits", "utf8")
+    __slots__ = ("_append", "_empty", "_left", "_octets", "_scanned", "_state", "_text", "_thrown", "limits", "utf8")
 
     def __init__(self, limits: Limits = BEFORE_LOGIN) -> None:
         self.limits = limits
@@ -131,6 +132,7 @@ class Reader:
         self._append: Appending | None = None
         self._left = 0  # octets of a literal that are still to come
         self._thrown = 0  # octets of a refused command
+        self._empty = 0  # lines in a row
 
     def feed(self, octets: bytes) -> None:
         """The client has said this; what a lost one says is not heard."""
@@ -215,6 +217,7 @@ class Reader:
     def _command(self) -> Event | None:
         most = self.limits.command - len(self._text)
         while (line := self._line(most)) is not None:
+            self._empty = 0 if line else self._empty + 1
             literal = _LITERAL.search(line) if line[-1:] == b"}" else None
             if self._append is not None:
                 return self._appended(self._append, line, literal)
@@ -223,8 +226,10 @@ class Reader:
             if self._text:
                 line = bytes(self._text + line)
                 self._text.clear()
-            if line:  # some clients send one line end too many behind a literal
+            if line:
                 return _parsed(line, utf8=self.utf8)
+            if self._empty > _EMPTY_MOST:  # some clients send one line end too many behind a literal
+                return self._lose(b"nothing but empty lines")
         if len(self._octets) > most + 1:  # it may be a CR
             self._text += self._octets[: min(_TAG_MOST, most + 2)]
             answer = Wrong(self._tag(), _TOO_LONG)

@@ -308,7 +308,7 @@ def upgrade() -> None:
         sqlite_autoincrement=True,
     )
     op.create_index("recipients_due", "recipients", ["sender_id", "next_at", "lane"], unique=False)
-    op.create_index("recipients_message", "recipients", ["message_id"], unique=False)
+    op.create_index("recipients_message", "recipients", ["message_id", "next_at", "told"], unique=False)
     op.create_index("recipients_provider", "recipients", ["sender_id", "provider_id"], unique=False)
     op.create_table(
         "attempts",

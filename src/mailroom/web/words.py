@@ -18,7 +18,6 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
 from mailroom.core.clock import SECOND, iso
-from mailroom.core.errors import Refusal
 from mailroom.core.text import LANGUAGES, translation
 from mailroom.directory.model import Member
 

@@ -20,6 +20,7 @@ from tests.web.conftest import Office
 SETTINGS = Settings(
     hostname="mail.corp.example",
     mx_hosts=("mx1.corp.example", "mx2.corp.example"),
+    listen=Listen(imap=":2143", pop3s="[::]:2995", submission="0.0.0.0:2587"),
     announce=Announce(imaps=993, submissions=465),
 )
 OUTLOOK = "{http://schemas.microsoft.com/exchange/autodiscover/outlook/responseschema/2006a}"
@@ -44,7 +45,7 @@ def test_the_best_way_comes_first_under_the_ports_that_are_announced() -> None:
 
 
 def test_srv_records_say_what_is_offered_and_what_is_not() -> None:
-    without = replace(SETTINGS, listen=Listen(pop3s=""))
+    without = replace(SETTINGS, listen=replace(SETTINGS.listen, pop3s=""))
     assert setup.srv_records("corp.example", without) == [
         ("_imaps._tcp.corp.example", "0 1 993 mail.corp.example."),
         ("_imap._tcp.corp.example", "10 1 2143 mail.corp.example."),
@@ -52,6 +53,14 @@ def test_srv_records_say_what_is_offered_and_what_is_not() -> None:
         ("_submission._tcp.corp.example", "10 1 2587 mail.corp.example."),
         ("_pop3._tcp.corp.example", "0 0 0 ."),
     ]
+
+
+def test_what_only_this_machine_reaches_is_told_of_only_where_there_is_nothing_else() -> None:
+    local = Listen(imap="127.0.0.1:2143", imaps="[::1]:2993", pop3s="localhost:2995")
+    trial = setup.servers(replace(SETTINGS, listen=local, announce=Announce()))
+    assert [one.port for one in trial] == [2993, 2143, 2995, 2465, 2587]
+    behind_a_firewall = setup.servers(replace(SETTINGS, listen=local))
+    assert [one.port for one in behind_a_firewall] == [993, 465]
 
 
 @pytest.mark.parametrize(

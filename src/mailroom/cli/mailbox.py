@@ -11,6 +11,7 @@ import typer
 
 from mailroom.cli import verb
 from mailroom.core import clock
+from mailroom.core.errors import InvalidValue
 from mailroom.core.ids import ClientPasswordId
 from mailroom.delivery import rules
 from mailroom.delivery.rules import AutoReply, Forwarding
@@ -70,7 +71,7 @@ def list_(context: typer.Context, as_json: verb.AsJson = False) -> None:
 
 @app.command()
 def show(context: typer.Context, address: str, as_json: verb.AsJson = False) -> None:
-    """Show one mailbox: aliases, users, folders."""
+    """Show one mailbox: aliases, users, folders (unseen mails/all)."""
 
     def work(tx: Tx) -> dict[str, Any]:
         mailbox = access.by_address(tx, addresses.parse(address))
@@ -127,6 +128,8 @@ def forward(
     as_json: verb.AsJson = False,
 ) -> None:
     """Send what arrives on to others, or show where it goes."""
+    if not (copy or to or off):
+        raise InvalidValue(name="to", reason="--no-copy goes with --to")
 
     def work(tx: Tx) -> dict[str, Any]:
         mailbox_id = access.by_address(tx, addresses.parse(address)).id
@@ -150,6 +153,8 @@ def auto_reply(
     as_json: verb.AsJson = False,
 ) -> None:
     """Reply by itself to who writes to the mailbox, once a week each; or show the reply."""
+    if (subject or from_ or until) and not (text or off):
+        raise InvalidValue(name="text", reason="--subject, --from and --until go with --text")
 
     def work(tx: Tx) -> dict[str, Any]:
         mailbox_id = access.by_address(tx, addresses.parse(address)).id

@@ -98,7 +98,7 @@ def rows(columns: Sequence[str], values: Sequence[Mapping[str, Any]], *, as_json
     for number, line in enumerate(lines):
         # Whole, also where the terminal is narrower: it wraps, and a DKIM key can be copied out of it in one piece.
         padded = (cell + " " * (width - cell_len(cell)) for cell, width in zip(line, widths, strict=True))
-        typer.secho("  ".join(padded).rstrip(), bold=number == 0)
+        typer.secho("  ".join(padded).rstrip(), bold=True if number == 0 else None)
 
 
 def _plain(text: str) -> str:

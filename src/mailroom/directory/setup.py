@@ -6,6 +6,7 @@ and every kind of set-up file are made.
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -46,14 +47,27 @@ _KINDS: Final = (
 
 
 def servers(settings: Settings) -> Sequence[Server]:
-    """Every way in that this installation offers, the best of each protocol first."""
-    found = []
+    """Every way in that this installation offers, the best of each protocol first. What listens on loopback and is not
+    announced is for this machine alone: it is told of only where there is nothing else, as in a trial.
+    """
+    found, reached = [], []
     for key, protocol, tls in _KINDS:
         where: str = getattr(settings.listen, key)
         if where:
+            host, _, port = where.rpartition(":")
             announced: int = getattr(settings.announce, key)
-            found.append(Server(protocol, settings.hostname, announced or int(where.rpartition(":")[2]), tls))
-    return found
+            server = Server(protocol, settings.hostname, announced or int(port), tls)
+            found.append(server)
+            if announced or not _is_loopback(host):
+                reached.append(server)
+    return reached or found
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:  # a name, or nothing: every address
+        return host == "localhost"
 
 
 def srv_records(domain: str, settings: Settings) -> Sequence[tuple[str, str]]:

@@ -17,7 +17,7 @@ from mailroom.core import log
 from mailroom.core.errors import Refusal, TooLarge, TooManyAttempts, Unavailable, WrongCredentials
 from mailroom.core.ids import NewId
 from mailroom.core.secrets import Secret
-from mailroom.core.text import LANGUAGES
+from mailroom.core.text import LANGUAGES, sentence
 from mailroom.directory import access, credentials
 from mailroom.directory.brake import Brake
 from mailroom.directory.credentials import Passwords
@@ -27,7 +27,7 @@ from mailroom.storage.ports import Store, Tx
 from mailroom.web import refusals
 from mailroom.web.refusals import NotSignedIn
 from mailroom.web.sessions import Sessions
-from mailroom.web.words import LANGUAGE_COOKIE, Templates, language_of, sentence
+from mailroom.web.words import LANGUAGE_COOKIE, Templates, language_of
 
 _LOG = log.get("web")
 

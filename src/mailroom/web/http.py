@@ -23,6 +23,7 @@ from mailroom.core.clock import Clock
 from mailroom.core.errors import Kind, Refusal
 from mailroom.core.ids import NewId
 from mailroom.core.settings import Settings
+from mailroom.core.text import sentence
 from mailroom.directory.brake import Brake
 from mailroom.directory.credentials import Passwords
 from mailroom.mailboxes.contents import Bodies
@@ -35,7 +36,7 @@ from mailroom.web.refusals import Failed, NoSuchPage, WrongMethod
 from mailroom.web.sessions import Sessions
 from mailroom.web.setup import Setup
 from mailroom.web.statics import Statics
-from mailroom.web.words import Templates, language_of, sentence
+from mailroom.web.words import Templates, language_of
 
 _LOG = log.get("web")
 

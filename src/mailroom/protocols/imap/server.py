@@ -325,7 +325,7 @@ class ImapConversation(Conversation):
 
     def _next(self) -> reader.Event | _Breath | None:
         while (event := self._reader.next()) is None and self._deflate is not None:
-            if False and self._now() > self._turn_ends:  # a few octets may become thousands of times as many
+            if self._now() > self._turn_ends:  # a few octets may become thousands of times as many
                 return _Breath()
             try:
                 octets = self._deflate.inflate(_INFLATED)

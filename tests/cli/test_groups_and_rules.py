@@ -58,3 +58,11 @@ def test_forwarding_and_automatic_replies(mailroom: Mailroom) -> None:
     }
     assert mailroom("mailbox", "auto-reply", "amy@corp.example", "--json").json == reply.json
     assert mailroom("mailbox", "auto-reply", "amy@corp.example", "--off", "--json").json["text"] is None
+
+
+def test_an_option_that_would_change_nothing_is_refused(mailroom: Mailroom) -> None:
+    begin(mailroom)
+    said = mailroom("mailbox", "forward", "amy@corp.example", "--no-copy")
+    assert (said.status, said.err) == (1, "invalid_value: to: --no-copy goes with --to\n")
+    said = mailroom("mailbox", "auto-reply", "amy@corp.example", "--until", "2027-01-02")
+    assert (said.status, said.err) == (1, "invalid_value: text: --subject, --from and --until go with --text\n")

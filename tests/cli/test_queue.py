@@ -44,6 +44,7 @@ def test_what_waits_is_listed_and_given_up(mailroom: Mailroom) -> None:
         ("eve@far.example", "far.example", "queued", 0, "<1@out.example>"),
         ("bob@out.example", "out.example", "queued", 0, "<1@out.example>"),
     ]
+    assert mailroom("notify", "log", "--json").json == []  # a mail is no notice
     first = str(listed[0]["id"])
     assert mailroom("queue", "retry", first).status == 0
     assert mailroom("queue", "cancel", first).status == 0

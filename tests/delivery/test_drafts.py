@@ -20,6 +20,8 @@ AUTHORS: dict[bytes, tuple[str, ...]] = {
     b"fRoM : =?utf-8?B?6Zm2?= <amy@corp.example>\r\n": ("amy@corp.example",),
     b'From: "bob@corp.example"\r\n <amy@corp.example>\r\n': ("amy@corp.example",),
     b"From: Team: amy@corp.example;\r\n": ("amy@corp.example",),
+    b'From: "a > b@c (" <amy@corp.example> (at home (") or not)\r\n': ("amy@corp.example",),
+    b"From: amy@corp.example <amy@corp.example>\r\n": ("amy@corp.example",),
     "From: 李雷 <用户@例.test>\r\n".encode(): ("用户@例.test",),
     b"From: amy@corp.example, bob@corp.example\r\nSender: bob@corp.example\r\n": (
         "bob@corp.example",
@@ -37,6 +39,13 @@ MALFORMED = {
     "two in Sender": b"From: a@x.example\r\nSender: a@x.example, b@x.example\r\n",
     "several, and no Sender": b"From: a@x.example, b@x.example\r\n",
     "far too many": b"From: " + b",".join([b"a@x.example"] * 50) + b"\r\nSender: a@x.example\r\n",
+    "another behind the brackets": b"From: <amy@corp.example> <bob@corp.example>\r\n",
+    "another without brackets": b"From: <amy@corp.example> bob@corp.example\r\n",
+    "another between comments": b'From: <amy@corp.example> (") <bob@corp.example> (")\r\n',
+    "a comment without end": b"From: amy@corp.example (<bob@corp.example>\r\n",
+    "a quotation without end": b'From: amy@corp.example, "<bob@corp.example>\r\n',
+    "NUL": b"Fr\0om: bob@corp.example\r\nFrom: amy@corp.example\r\n",
+    "a name with a control character": b"From\x0b: bob@corp.example\r\nFrom: amy@corp.example\r\n",
     "a header without end": b"From: a@x.example\r\nX: " + b"x" * MAX_HEADER + b"\r\n",
 }
 

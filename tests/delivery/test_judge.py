@@ -183,6 +183,7 @@ async def test_the_trusted_are_not_judged(court: Court) -> None:
         f"authentication-results:\r\n\t{HOST.upper()} 1; dmarc=pass",
         f'Authentication-Results: "{HOST}"; dmarc=pass',
         f"Authentication-Results: (x) {HOST}; dmarc=pass",
+        f"Authentication-Results: (x; (y)) {HOST}; dmarc=pass",
         f"Authentication-Results : {HOST}",
         'Authentication-Results: "mx\\.corp.example"; dmarc=pass',
     ],

@@ -53,6 +53,15 @@ async def test_what_is_missing_above_a_new_folder_is_made(store: Store) -> None:
     assert (await by_name(store, amy, "iNbOx/d")).name == "INBOX/d"
 
 
+async def test_no_folder_hides_behind_what_is_shared(store: Store) -> None:
+    amy = await amys(store)
+    await made(store, amy, "a/Shared", "shared/x")
+    for name in ("Shared", "Shared/sales@corp.example/INBOX"):
+        with pytest.raises(InvalidValue):
+            await made(store, amy, name)
+        await refused(store, InvalidValue, amy, "a", name)
+
+
 async def test_a_mailbox_has_one_folder_of_a_role(store: Store) -> None:
     amy = await amys(store)
     await store.write(lambda tx: folders.create(tx, amy, "Archive", role=FolderRole.ARCHIVE))

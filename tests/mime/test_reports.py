@@ -126,8 +126,11 @@ LAUGHS = b"""<!DOCTYPE feedback [<!ENTITY a "ha"><!ENTITY b "&a;&a;&a;&a;&a;&a;&
         b"PK\3\4" + b"\0" * 100,
         zipped(DMARC, compress_type=zipfile.ZIP_STORED).replace(b"\0\0", b"\1\0"),
         b"x" * (6 << 20),
+        zipped(DMARC, compress_type=zipfile.ZIP_BZIP2),  # 1 KB of it may be gigabytes, all at once
+        zipped(DMARC, compress_type=zipfile.ZIP_LZMA),
+        json.dumps(TLS | {"more": [1] * 800_000}).encode(),
     ],
-    ids=range(22),
+    ids=range(25),
 )
 def test_what_is_none_is_unreadable(octets: bytes) -> None:
     with pytest.raises(Unreadable):

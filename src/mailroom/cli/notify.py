@@ -15,7 +15,7 @@ from mailroom.core.errors import InvalidValue, NotFound
 from mailroom.core.ids import RecipientId
 from mailroom.messaging import log as messaging_log
 from mailroom.messaging import send
-from mailroom.messaging.model import Entry
+from mailroom.messaging.model import Entry, Origin
 from mailroom.messaging.states import State
 from mailroom.notify import new_mail
 from mailroom.notify import settings as notify_settings
@@ -87,7 +87,10 @@ def log(
     as_json: verb.AsJson = False,
 ) -> None:
     """List the notices, newest first: state, attempts, and why."""
-    found = verb.read(context, lambda tx: messaging_log.entries(tx, states=state or list(State), limit=limit))
+    origins = [Origin.NOTICE, Origin.TEST]
+    found = verb.read(
+        context, lambda tx: messaging_log.entries(tx, states=state or list(State), origins=origins, limit=limit)
+    )
     verb.rows(_COLUMNS, [_shown(entry) for entry in found], as_json=as_json)
 
 

@@ -6,6 +6,7 @@ and what others must not see. Pure.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -26,6 +27,10 @@ _BLIND: Final = {b"bcc", b"resent-bcc"}
 _NOT_THEIRS: Final = {b"return-path", b"authentication-results"}
 _OURS: Final = b"x-mailroom-"
 _AUTHORS_MOST: Final = 20
+_NAME: Final = re.compile(rb"[!-9;-~]*")
+# Quoted strings, escapes, and comments, of which one may stand within another.
+_ASIDE: Final = re.compile(rb'"(?:[^"\\]|\\.)*+"|\\.|\((?:[^()\\]|\\.|\([^()]*+\))*+\)', re.DOTALL)
+_TWO_WAYS: Final = re.compile(rb'>[^,;<@>]*+[<@]|["(]')
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +74,8 @@ def read(part: Part) -> Draft:
     if part.body_start > MAX_HEADER:
         raise MalformedMail(reason="its header is too long")
     found = fields.split(part.header)
+    if b"\0" in part.header or not all(_NAME.fullmatch(field.name) for field in found):
+        raise MalformedMail(reason="a field has a name that programs read in different ways")
     ids = [field for field in found if field.name == b"message-id"]
     has_id = any(headers.unfold(field.value) not in {b"", b"<>"} for field in ids)
     return Draft(
@@ -102,10 +109,17 @@ def _addresses(found: Sequence[Field], name: bytes) -> list[str]:
     named = [field for field in found if field.name == name]
     if len(named) > 1:
         raise MalformedMail(reason=f"it has more than one {name.decode().capitalize()}")
+    if any(_is_ambiguous(field.value) for field in named):
+        raise MalformedMail(reason=f"its {name.decode().capitalize()} can be read in more than one way")
     listed = [one.addr for field in named for one in address.mailboxes(address.parse(field.value))]
     if len(listed) > _AUTHORS_MOST:
         raise MalformedMail(reason="it has too many authors")
     return listed
+
+
+def _is_ambiguous(value: bytes) -> bool:
+    """Whether others may find another address there than we do: behind the one in brackets, or in what has no end."""
+    return _TWO_WAYS.search(_ASIDE.sub(b"", headers.unfold(value))) is not None
 
 
 def _spans(found: Sequence[Field], is_meant: Callable[[Field], bool]) -> tuple[Span, ...]:

@@ -21,22 +21,27 @@ from mailroom.mime.scan import Part
 from mailroom.storage.ports import Tx
 
 _PARTS_MOST = 20  # that are looked at
+_READ_MOST = 2  # of one mail; it has one, if it is honest
+_KEPT_MOST = 256 * 1024  # octets: no quota counts them
 _TLS_TYPES = ("application/tlsrpt+gzip", "application/tlsrpt+json")
 _ENDINGS = (".xml", ".xml.gz", ".gz", ".zip", ".json", ".json.gz")
 
 
 async def find(spool: Spool, part: Part) -> Sequence[Report]:
     """The reports attached to the finished spool's mail; what cannot be read is none."""
-    attached = [one for one in list(part.walk())[:_PARTS_MOST] if _is_report(one)]
+    attached = [one for one in list(part.walk())[:_PARTS_MOST] if _is_report(one)][:_READ_MOST]
     return await asyncio.to_thread(_read, spool, attached) if attached else ()
 
 
 def keep(tx: Tx, found: Sequence[Report]) -> None:
-    """Write down those on domains of ours, each once however often it comes."""
+    """Write down those on domains of ours, each once however often it comes, unless it is far too large."""
     for one in found:
         try:
             domain = domains.get(tx, one.domain)
         except (NotFound, InvalidAddress):
+            continue
+        report = json.dumps(one.said, ensure_ascii=False)
+        if len(report.encode()) > _KEPT_MOST:
             continue
         queries.add_report(
             tx,
@@ -46,7 +51,7 @@ def keep(tx: Tx, found: Sequence[Report]) -> None:
             report_id=f"{one.id} {domain.name}",  # one TLS-RPT report may be on several domains
             begins_at=one.begins_at,
             ends_at=one.ends_at,
-            report=json.dumps(one.said, ensure_ascii=False),
+            report=report,
         )
 
 

@@ -19,6 +19,7 @@ from mailroom.mailboxes.uids import EVERY
 from mailroom.storage.ports import Conflict, Tx
 
 INBOX = FIRST_FOLDERS[FolderRole.INBOX]
+SHARED = "Shared"  # below it mail programs are shown other mailboxes: a folder of this name would be hidden by them
 FOLDERS_MOST = 5_000  # in a mailbox
 SUBSCRIPTIONS_MOST = 10_000
 _NAME_MOST = 255
@@ -141,6 +142,8 @@ def _proper(name: str) -> str:
     parts = name.split("/")
     if len(name) > _NAME_MOST or not name.isprintable() or not all(part.strip() == part != "" for part in parts):
         raise InvalidValue(name="folder", reason=f"1 to {_NAME_MOST} printable characters, no empty parts")
+    if parts[0] == SHARED:
+        raise InvalidValue(name="folder", reason=f"{SHARED} stands above what is shared")
     return canonical(name)
 
 

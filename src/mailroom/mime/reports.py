@@ -20,6 +20,7 @@ from mailroom.mime import headers
 
 PACKED_MOST: Final = 5 * 1024 * 1024  # octets of an attachment
 _UNPACKED_MOST = 20 * 1024 * 1024
+_JSON_MOST = 2 * 1024 * 1024  # of them; it is read in one go, and nothing else runs meanwhile
 _ROWS_MOST = 1000  # that are kept; the sums are over all
 _DEPTH_MOST = 20
 _ELEMENTS_MOST = 300_000
@@ -50,7 +51,7 @@ def read(octets: bytes) -> list[Report]:
     head = plain[:100].lstrip(b"\xef\xbb\xbf \t\r\n")
     if head.startswith(b"<"):
         return [_dmarc(plain)]
-    if head.startswith(b"{"):
+    if head.startswith(b"{") and len(plain) <= _JSON_MOST:
         return _tls(plain)
     raise Unreadable
 
@@ -66,7 +67,7 @@ def _unpacked(octets: bytes) -> bytes:
                 raise Unreadable
             return plain
         if octets.startswith(b"PK"):
-            with zipfile.ZipFile(io.BytesIO(octets)) as archive, archive.open(archive.infolist()[0]) as file:
+            with zipfile.ZipFile(io.BytesIO(octets)) as archive, archive.open(_first(archive)) as file:
                 plain = file.read(_UNPACKED_MOST)
                 if file.read(1):
                     raise Unreadable
@@ -76,6 +77,14 @@ def _unpacked(octets: bytes) -> bytes:
     except (OSError, RuntimeError, ValueError) as fault:  # encrypted, or offsets that lie
         raise Unreadable from fault
     return octets
+
+
+def _first(archive: zipfile.ZipFile) -> zipfile.ZipInfo:
+    found = archive.infolist()[0]
+    # Of the other methods `zipfile` unpacks all that it has read, however much that becomes.
+    if found.compress_type not in {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}:
+        raise Unreadable
+    return found
 
 
 # DMARC.

@@ -216,6 +216,7 @@ class TestWhereTo:
         async with serving(Double(), port=world.port) as double:
             second = await world.send()
         assert isinstance(first, TryLater)
+        assert first.text.endswith("does not answer (Connection refused)")
         assert (second.text, double.connections) == (first.text, 0)
 
 

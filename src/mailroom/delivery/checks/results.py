@@ -45,9 +45,12 @@ def is_forged(one: Field, hostname: str) -> bool:
     """Whether a field from outside claims to be ours (§5)."""
     if one.name != _NAME:
         return False
-    # Any mention will do: quotes, comments and line ends can hide it from us and not from others.
-    claimed = _DRESSING.sub(b"", headers.unfold(one.value).partition(b";")[0]).lower()
-    return hostname.lower().encode() in claimed
+    # Any mention will do: quotes, comments and line ends can hide it from us and not from others. They may hold the
+    # semicolon that ends the name, too.
+    value = headers.unfold(one.value)
+    name = value.partition(b";")[0]
+    claimed = value if b"(" in name or b'"' in name else name
+    return hostname.lower().encode() in _DRESSING.sub(b"", claimed).lower()
 
 
 def _value(text: str) -> str:

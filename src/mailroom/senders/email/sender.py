@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import os
 import secrets
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
@@ -229,7 +230,8 @@ class Email:
         except ssl.SSLError:
             raise
         except OSError as fault:  # TimeoutError among them
-            text = f"4.4.1 {server} does not answer ({fault.strerror or 'in time'})"
+            why = os.strerror(fault.errno) if fault.errno else "in time"  # asyncio's own words name its calls
+            text = f"4.4.1 {server} does not answer ({why})"
             self._down[address, stop.port] = text
             raise Trouble(451, text, elsewhere=True) from None
         session = Session(wire, server)

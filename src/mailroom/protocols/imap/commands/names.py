@@ -22,7 +22,7 @@ from mailroom.mailboxes.model import Folder
 from mailroom.protocols.imap.grammar.lexer import Malformed
 from mailroom.storage.ports import Tx
 
-SHARED: Final = "Shared"
+SHARED: Final = folders.SHARED
 _PREFIX: Final = f"{SHARED}/"
 _HIDDEN: Final = "/"  # no name begins so
 _WILDCARDS_MOST: Final = 50

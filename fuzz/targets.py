@@ -1,0 +1,89 @@
+# SPDX-FileCopyrightText: The Mailroom authors
+# SPDX-License-Identifier: Apache-2.0
+"""What `fuzz.guided` fuzzes. Each target takes any octets and must raise nothing but the refusal that it promises."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from typing import Final
+
+from mailroom.core.errors import Refusal
+from mailroom.delivery.sieve import grammar as sieve
+from mailroom.mime import arc, bounce, dkim, fields
+from mailroom.mime.scan import scan
+from mailroom.protocols import proxy
+from mailroom.protocols.imap.grammar.reader import BEFORE_LOGIN, Limits
+from mailroom.protocols.managesieve import grammar as managesieve
+from mailroom.protocols.pop3 import grammar as pop3
+from tests.protocols.imap.listen import SMALL, listen
+from tests.protocols.smtp.drive import MEMBER_ROADS, ROADS, Driven, for_members
+
+_ROOMY: Final = Limits(command=64 * 1024, skipped=1024 * 1024)
+_IMAP: Final = (SMALL, BEFORE_LOGIN, _ROOMY)
+
+
+def _imap(octets: bytes) -> None:
+    listen([octets[1:]], _IMAP[octets[0] % len(_IMAP)])
+
+
+def _smtp(octets: bytes) -> None:
+    roads = list(ROADS.values())
+    driven = Driven()
+    driven.hear(roads[octets[0] % len(roads)], octets[1:])
+
+
+def _submission(octets: bytes) -> None:
+    roads = list(MEMBER_ROADS.values())
+    driven = for_members()
+    driven.hear(roads[octets[0] % len(roads)], octets[1:])
+
+
+def _pop3(octets: bytes) -> None:
+    with contextlib.suppress(pop3.BadCommand):
+        pop3.parse(octets)
+
+
+def _managesieve(octets: bytes) -> None:
+    with contextlib.suppress(managesieve.BadCommand):
+        found, _ = managesieve.tokens(octets)
+        managesieve.parse(found)
+
+
+def _sieve(octets: bytes) -> None:
+    with contextlib.suppress(Refusal):
+        sieve.parse(octets.decode("utf-8", "replace"))
+
+
+def _signatures(octets: bytes) -> None:
+    found = fields.split(octets)
+    dkim.signatures(found)
+    arc.chain(found)
+
+
+def _key(octets: bytes) -> None:
+    with contextlib.suppress(dkim.Bad):
+        dkim.key([octets])
+
+
+def _bounce(octets: bytes) -> None:
+    bounce.parse(scan(octets), lambda start, end: octets[start:end])
+
+
+def _proxy(octets: bytes) -> None:
+    with contextlib.suppress(proxy.Malformed):
+        proxy.read(octets)
+
+
+TARGETS: Final[dict[str, Callable[[bytes], None]]] = {
+    "imap": _imap,
+    "smtp": _smtp,
+    "submission": _submission,
+    "pop3": _pop3,
+    "managesieve": _managesieve,
+    "sieve": _sieve,
+    "signatures": _signatures,
+    "key": _key,
+    "bounce": _bounce,
+    "proxy": _proxy,
+}

@@ -93,7 +93,8 @@ def test_the_town_has_what_the_doctors_need(town: Town) -> None:
 _DOCTORS = {
     "lost": "DELETE FROM mails WHERE uid = 1",
     "2 times": """
-        INSERT INTO mails SELECT folder_id, 100, content_id, modseq, flags, keywords, size, internal_date, envelope_from
+        INSERT INTO mails
+        SELECT folder_id, 100, content_id, modseq, flags, keywords, size, internal_date, envelope_from, sent_by
         FROM mails WHERE uid = 1""",
     "0 duties": "DELETE FROM attempts; DELETE FROM recipients",
     "2 duties": """

@@ -10,14 +10,12 @@ import asyncio
 import contextlib
 import json
 import os
-import socket
 import ssl
 import subprocess
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from pathlib import Path
 
-import pytest
 import pytest_asyncio
 import trustme
 
@@ -27,17 +25,10 @@ from mailroom.directory import certificates
 from mailroom.runtime.acme import Acme
 from mailroom.runtime.serve import Role, Running, running
 from mailroom.runtime.tls import Certificates
-from tests.provision import which
+from tests.senders.peers import free_port
 
 NAME = "mail.corp.example"
 PATIENCE = 20.0
-
-
-def free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        port: int = one.getsockname()[1]
-        return port
 
 
 async def answers(port: int) -> None:
@@ -90,10 +81,9 @@ async def pebble(folder: Path, *, ask_at: int) -> AsyncIterator[str]:
 
 
 @pytest_asyncio.fixture
-async def town(tmp_path: Path) -> AsyncIterator[tuple[Running, Acme]]:
+async def town(tmp_path: Path, tool: Callable[[str], str]) -> AsyncIterator[tuple[Running, Acme]]:
     """A server with its web side up, and who gets its certificate."""
-    if not which("pebble"):
-        pytest.skip("pebble (Debian) is missing")
+    tool("pebble")
     port = free_port()
     settings = Settings(
         data=tmp_path / "data",

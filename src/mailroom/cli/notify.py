@@ -9,9 +9,9 @@ from typing import Annotated, Any
 
 import typer
 
-from mailroom.cli import verb
+from mailroom.cli import attempts, verb
 from mailroom.core import clock, ids
-from mailroom.core.errors import InvalidValue, NotFound
+from mailroom.core.errors import InvalidValue
 from mailroom.core.ids import RecipientId
 from mailroom.messaging import log as messaging_log
 from mailroom.messaging import send
@@ -116,21 +116,7 @@ def show(
     as_json: verb.AsJson = False,
 ) -> None:
     """Show every attempt of one notice."""
-    found = verb.read(context, lambda tx: messaging_log.attempts(tx, RecipientId(notice)))
-    if not found:
-        raise NotFound(what="attempt of notice", name=str(notice))
-    values = [
-        {
-            "attempt": one.number,
-            "began": clock.iso(one.began_at),
-            "ms": one.took,
-            "outcome": one.outcome,
-            "code": one.code,
-            "text": one.detail,
-        }
-        for one in found
-    ]
-    verb.rows(tuple(values[0]), values, as_json=as_json)
+    attempts.show(context, notice, what="attempt of notice", as_json=as_json)
 
 
 @app.command()

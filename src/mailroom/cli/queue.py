@@ -9,9 +9,8 @@ from typing import Annotated, Any
 
 import typer
 
-from mailroom.cli import verb
+from mailroom.cli import attempts, verb
 from mailroom.core import clock
-from mailroom.core.errors import NotFound
 from mailroom.core.ids import RecipientId
 from mailroom.delivery import outgoing
 from mailroom.messaging import log as messaging_log
@@ -61,21 +60,7 @@ def show(
     as_json: verb.AsJson = False,
 ) -> None:
     """Show every attempt to reach one recipient."""
-    found = verb.read(context, lambda tx: messaging_log.attempts(tx, RecipientId(recipient)))
-    if not found:
-        raise NotFound(what="attempt for recipient", name=str(recipient))
-    values = [
-        {
-            "attempt": one.number,
-            "began": clock.iso(one.began_at),
-            "ms": one.took,
-            "outcome": one.outcome,
-            "code": one.code,
-            "text": one.detail,
-        }
-        for one in found
-    ]
-    verb.rows(tuple(values[0]), values, as_json=as_json)
+    attempts.show(context, recipient, what="attempt for recipient", as_json=as_json)
 
 
 @app.command()

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 
 import apsw
@@ -76,6 +77,18 @@ async def opened_by_many(url: str) -> None:
 async def test_many_processes_may_open_a_new_file_at_once(tmp_path: Path) -> None:
     await opened_by_many(f"sqlite:///{tmp_path}/new/mailroom.db")
     assert (tmp_path / "new/mailroom.db").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_new_file_that_another_process_reads_is_opened_when_it_is_left(tmp_path: Path) -> None:
+    """As when two start at once: the change to WAL is refused at once, without the busy timeout."""
+    file = str(tmp_path / "mailroom.db")
+    with contextlib.closing(apsw.Connection(file)) as other, ThreadPoolExecutor(1) as thread:
+        other.execute("CREATE TABLE mark (x)")
+        other.execute("BEGIN; SELECT * FROM mark").fetchall()
+        opened = thread.submit(connect, file)
+        assert not wait([opened], timeout=0.2).done
+        other.execute("COMMIT")
+        assert opened.result(10).pragma("journal_mode") == "wal"
 
 
 async def test_many_processes_may_open_a_new_database_at_once(postgres_server: str) -> None:

@@ -15,6 +15,7 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -83,7 +84,7 @@ def connect(path: str, flags: int = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPE
         connection = apsw.Connection(path, flags=flags, statementcachesize=500)
         connection.set_busy_timeout(_BUSY)
         if not flags & apsw.SQLITE_OPEN_READONLY:
-            connection.pragma("journal_mode", "WAL")
+            _keep_a_log(connection)
             connection.pragma("synchronous", "FULL")
             connection.pragma("wal_autocheckpoint", 0)
         connection.pragma("foreign_keys", 1)
@@ -91,6 +92,22 @@ def connect(path: str, flags: int = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPE
     except apsw.Error as fault:
         raise _meaning(fault) from fault
     return connection
+
+
+def _keep_a_log(connection: apsw.Connection) -> None:
+    """Turns WAL on. Of two that do so with a new file SQLite refuses one at once, whatever the busy timeout: both hold
+    a read lock, and neither could have the file alone (https://sqlite.org/c3ref/busy_handler.html).
+    """
+    end = time.monotonic() + _BUSY / 1000
+    while True:
+        try:
+            connection.pragma("journal_mode", "WAL")
+        except apsw.BusyError:
+            if time.monotonic() > end:
+                raise
+            time.sleep(_POLL)
+        else:
+            return
 
 
 def _meaning(fault: apsw.Error) -> Exception:

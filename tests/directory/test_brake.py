@@ -135,7 +135,7 @@ async def test_a_right_password_forgives_the_name(store: Store) -> None:
 async def test_who_comes_in_writes_nothing(store: Store) -> None:
     brake = Brake(store)
     await succeed(brake, "amy")
-    assert await store.read(lambda tx: queries.brakes(tx, ["name:amy", "address:192.0.2.1"])) == {}
+    assert await store.read(lambda tx: queries.brakes.get(tx, ["name:amy", "address:192.0.2.1"])) == {}
 
 
 async def test_another_node_knows_of_it_and_an_administrator_may_end_it(store: Store, watch: Watch) -> None:
@@ -157,7 +157,7 @@ async def test_what_is_long_past_is_removed(store: Store, watch: Watch) -> None:
     watch.now += 2 * HOUR
     await fail(Brake(store), "bob", "198.51.100.7")
     await store.write(brakes.forget)
-    left = await store.read(lambda tx: queries.brakes(tx, ["name:amy", "name:bob", "address:192.0.2.1"]))
+    left = await store.read(lambda tx: queries.brakes.get(tx, ["name:amy", "name:bob", "address:192.0.2.1"]))
     assert list(left) == ["name:bob"]
 
 

@@ -301,7 +301,9 @@ async def test_a_client_password_is_good_for_something(office: Office) -> None:
 async def test_a_mailbox_has_fifty_at_most(office: Office) -> None:
     mailbox_id = office.organisation.mailboxes["amy"]
     for _ in range(clients.MOST):
-        add = partial(queries.add_client_password, mailbox_id=mailbox_id, remark="x", services=[Service.IMAP], scram="")
+        add = partial(
+            queries.accounts.add_client_password, mailbox_id=mailbox_id, remark="x", services=[Service.IMAP], scram=""
+        )
         await office.store.write(add)
     with pytest.raises(InvalidValue):
         await office.client_password("amy")
@@ -309,7 +311,9 @@ async def test_a_mailbox_has_fifty_at_most(office: Office) -> None:
 
 async def test_nothing_of_a_password_can_be_read_from_the_store(office: Office) -> None:
     shown = await office.client_password("amy")
-    rows = await office.store.read(lambda tx: queries.client_passwords(tx, office.organisation.mailboxes["amy"]))
+    rows = await office.store.read(
+        lambda tx: queries.accounts.client_passwords(tx, office.organisation.mailboxes["amy"])
+    )
     assert shown not in str(rows)
     assert shown.replace("-", "") not in str(rows)
 

@@ -52,7 +52,7 @@ class Act:
 
     def __call__(self, tx: Tx, fact: MailArrived) -> None:
         self.calls.append(fact.uid)
-        directory.add_organisation(tx, f"{self.name} {fact.uid}")
+        directory.organisations.add(tx, f"{self.name} {fact.uid}")
         if self.failures and self.only in {0, fact.uid}:
             self.failures -= 1
             raise RuntimeError("a bug")
@@ -159,7 +159,7 @@ async def test_a_worker_that_died_half_way_leaves_the_rest_to_the_next(store: St
 
     def half(tx: Tx) -> None:
         outbox.note(tx, mine.id, "push", lease="dies")
-        directory.add_organisation(tx, "push 1")
+        directory.organisations.add(tx, "push 1")
 
     await store.write(half)
     worker = react(store, push := Act("push"), Act("count"))

@@ -13,34 +13,34 @@ from mailroom.storage.ports import Tx
 
 def grant(tx: Tx, mailbox_id: MailboxId, member_id: MemberId) -> None:
     """Let the member use a public mailbox. Doing it again is harmless."""
-    queries.add_access(tx, mailbox_id, member_id)
+    queries.access.add(tx, mailbox_id, member_id)
 
 
 def revoke(tx: Tx, mailbox_id: MailboxId, member_id: MemberId) -> None:
     """End the member's use of a public mailbox; open sessions notice."""
-    queries.remove_access(tx, mailbox_id, member_id)
+    queries.access.remove(tx, mailbox_id, member_id)
     recheck(tx, mailbox_id)
 
 
 def users(tx: Tx, mailbox_id: MailboxId) -> Sequence[str]:
     """The userids of the members who use a public mailbox."""
-    return queries.access_userids(tx, mailbox_id)
+    return queries.access.userids(tx, mailbox_id)
 
 
 def own_mailbox(tx: Tx, member_id: MemberId) -> MailboxId | None:
     """The member's personal mailbox."""
-    return queries.own_mailbox(tx, member_id)
+    return queries.access.own_mailbox(tx, member_id)
 
 
 def administrators(tx: Tx) -> Sequence[MailboxId]:
     """The personal mailboxes of the active administrators, the first administrator's first."""
-    return queries.administrator_mailboxes(tx)
+    return queries.members.administrator_mailboxes(tx)
 
 
 def mailboxes_of(tx: Tx, member_id: MemberId) -> Sequence[MailboxId]:
     """The mailboxes that a member may use: first his own, then the public ones."""
     own = own_mailbox(tx, member_id)
-    return [*([] if own is None else [own]), *queries.shared_mailboxes(tx, member_id)]
+    return [*([] if own is None else [own]), *queries.access.shared_mailboxes(tx, member_id)]
 
 
 def stir(tx: Tx, member_id: MemberId) -> None:

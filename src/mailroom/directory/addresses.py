@@ -63,7 +63,7 @@ def take(tx: Tx, address: Address, mailbox_id: MailboxId, role: AddressRole) -> 
     """Give the address to the mailbox. Raises `AddressTaken`, `NotFound` (no such domain)."""
     domain = _free(tx, address)
     try:
-        queries.add_address(tx, str(address), domain.id, mailbox_id, role)
+        queries.addresses.add(tx, str(address), domain.id, mailbox_id, role)
     except Conflict as taken:  # two at once: the other was first
         raise AddressTaken(address=str(address), by="mailbox") from taken
 
@@ -72,7 +72,7 @@ def take_for_group(tx: Tx, address: Address, group_id: GroupId) -> None:
     """Give the address to a mailing group. Raises as `take` does."""
     domain = _free(tx, address)
     try:
-        queries.add_group_address(tx, str(address), domain.id, group_id)
+        queries.addresses.add_for_group(tx, str(address), domain.id, group_id)
     except Conflict as taken:
         raise AddressTaken(address=str(address), by="group") from taken
 
@@ -80,50 +80,50 @@ def take_for_group(tx: Tx, address: Address, group_id: GroupId) -> None:
 def _free(tx: Tx, address: Address) -> Domain:
     """The domain of an address that nobody has."""
     domain = domains.get(tx, address.domain)
-    holder = queries.lease(tx, str(address))
+    holder = queries.addresses.lease(tx, str(address))
     if holder is not None:
-        raise AddressTaken(address=str(address), by=queries.holder_kind(tx, holder))
+        raise AddressTaken(address=str(address), by=queries.addresses.holder_kind(tx, holder))
     return domain
 
 
 def release(tx: Tx, address: Address, mailbox_id: MailboxId) -> None:
     """Take an alias away. Raises `NotFound` when the mailbox has no such alias."""
-    holder = queries.lease(tx, str(address))
+    holder = queries.addresses.lease(tx, str(address))
     if holder is None or holder.mailbox_id != mailbox_id or holder.role is not AddressRole.ALIAS:
         raise NotFound(what="alias", name=str(address))
-    queries.remove_address(tx, str(address))
+    queries.addresses.remove(tx, str(address))
 
 
 def resolve(tx: Tx, address: Address) -> Lease | None:
     """Who answers to the address now: the address itself, then without its tag."""
-    exact = queries.lease(tx, str(address))
+    exact = queries.addresses.lease(tx, str(address))
     if exact is not None or address.untagged == address:
         return exact
-    return queries.lease(tx, str(address.untagged))
+    return queries.addresses.lease(tx, str(address.untagged))
 
 
 def resolve_all(tx: Tx, wanted: Collection[Address]) -> Mapping[Address, Lease]:
     """Who answers to each of many addresses; those that nobody has are missing."""
-    exact = queries.leases(tx, [str(one) for one in wanted])
+    exact = queries.addresses.leases(tx, [str(one) for one in wanted])
     tagged = [one for one in wanted if str(one) not in exact and one.untagged != one]
-    plain = queries.leases(tx, [str(one.untagged) for one in tagged])
+    plain = queries.addresses.leases(tx, [str(one.untagged) for one in tagged])
     found = {one: exact.get(str(one)) or plain.get(str(one.untagged)) for one in wanted}
     return {one: lease for one, lease in found.items() if lease is not None}
 
 
 def aliases(tx: Tx, mailbox_id: MailboxId) -> Sequence[str]:
     """The mailbox's further addresses."""
-    return queries.aliases(tx, mailbox_id)
+    return queries.addresses.aliases(tx, mailbox_id)
 
 
 def every(tx: Tx, mailbox_id: MailboxId) -> Sequence[str]:
     """All that the mailbox answers to."""
-    return queries.addresses_of(tx, mailbox_id)
+    return queries.addresses.addresses_of(tx, mailbox_id)
 
 
 def primary(tx: Tx, mailbox_id: MailboxId) -> str:
     """The mailbox's own address. Raises `NotFound`."""
-    found = queries.primary_address(tx, mailbox_id)
+    found = queries.addresses.primary(tx, mailbox_id)
     if found is None:
         raise NotFound(what="mailbox", name=str(mailbox_id))
     return found

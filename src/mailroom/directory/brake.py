@@ -68,7 +68,7 @@ class Attempt(Generic[T]):
         """They do."""
         self._brake.welcome(self._name, self._address)
         if self._slow:
-            await self._brake.store.write(lambda tx: queries.release(tx, self._name))
+            await self._brake.store.write(lambda tx: queries.brakes.release(tx, self._name))
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +105,7 @@ class Brake:
 
 def _admit(tx: Tx, who: str, where: str, held_by: Sequence[str]) -> Collection[str]:
     """Which of the two have failed before."""
-    known = queries.brakes(tx, [who, where])
+    known = queries.brakes.get(tx, [who, where])
     wait = max((known[key].again_at - tx.now for key in held_by if key in known), default=0)
     if wait > 0:
         raise TooManyAttempts(seconds=-(-wait // SECOND))
@@ -116,26 +116,26 @@ def _count(tx: Tx, who: str, where: str) -> None:
     stale = tx.now - _FORGET
     named = 0
     if who:
-        named = queries.count_try(tx, who, stale=stale)
-        queries.hold_back(tx, who, tx.now + _NAME.delay(named))
+        named = queries.brakes.count_try(tx, who, stale=stale)
+        queries.brakes.hold_back(tx, who, tx.now + _NAME.delay(named))
     if named <= _NAME.free:
-        queries.hold_back(tx, where, tx.now + _ADDRESS.delay(queries.count_try(tx, where, stale=stale)))
+        queries.brakes.hold_back(tx, where, tx.now + _ADDRESS.delay(queries.brakes.count_try(tx, where, stale=stale)))
 
 
 def blocked(tx: Tx) -> Sequence[Tries]:
     """Who has been made to wait within the hour, and until when."""
-    return queries.blocked(tx, since=tx.now - _FORGET)
+    return queries.brakes.blocked(tx, since=tx.now - _FORGET)
 
 
 def unblock(tx: Tx, key: str) -> None:
     """Forget what has failed under this key. Raises `NotFound`."""
-    if not queries.release(tx, key):
+    if not queries.brakes.release(tx, key):
         raise NotFound(what="block", name=key)
 
 
 def forget(tx: Tx) -> None:
     """Forget what failed long ago."""
-    queries.forget_brakes(tx, stale=tx.now - _FORGET)
+    queries.brakes.forget(tx, stale=tx.now - _FORGET)
 
 
 def _name_key(name: str) -> str:

@@ -31,7 +31,7 @@ class Certificate:
 
 def get(tx: Tx, seal: Seal, name: str) -> Certificate | None:
     """What is kept under that name."""
-    found = queries.certificate(tx, name)
+    found = queries.certificates.get(tx, name)
     if found is None:
         return None
     chain, key, expires_at = found
@@ -40,7 +40,7 @@ def get(tx: Tx, seal: Seal, name: str) -> Certificate | None:
 
 def keep(tx: Tx, seal: Seal, name: str, certificate: Certificate) -> None:
     """Keep it under that name, in the place of the one before; its renewal has ended."""
-    queries.save_certificate(
+    queries.certificates.save(
         tx,
         name,
         chain=certificate.chain,
@@ -51,16 +51,16 @@ def keep(tx: Tx, seal: Seal, name: str, certificate: Certificate) -> None:
 
 def begin_renewal(tx: Tx, name: str) -> bool:
     """Whether it is ours to renew now; nobody else begins within ten minutes."""
-    return queries.begin_renewal(tx, name, until=tx.now + _RENEWING) > 0
+    return queries.certificates.begin_renewal(tx, name, until=tx.now + _RENEWING) > 0
 
 
 def answer(tx: Tx, token: str) -> str:
     """What we have to say to the challenge, "" if there is none such."""
-    return queries.answer(tx, token)
+    return queries.certificates.answer(tx, token)
 
 
 def answers(tx: Tx, said: dict[str, str]) -> None:
     """Be ready for challenges: token and answer. Old ones are forgotten."""
-    queries.forget_answers(tx, tx.now - _ANSWERS_KEPT)
+    queries.certificates.forget_answers(tx, tx.now - _ANSWERS_KEPT)
     for token, text in said.items():
-        queries.add_answer(tx, token, text)
+        queries.certificates.add_answer(tx, token, text)

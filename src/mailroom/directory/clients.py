@@ -74,7 +74,7 @@ class ClientPasswords:
 
 
 def _account(tx: Tx, mailbox_id: MailboxId) -> Account:
-    account = queries.account_by_mailbox(tx, mailbox_id)
+    account = queries.accounts.by_mailbox(tx, mailbox_id)
     if account is None:
         raise NotFound(what="mailbox", name=str(mailbox_id))
     return account
@@ -85,20 +85,20 @@ def _add(tx: Tx, mailbox_id: MailboxId, remark: str, services: Sequence[Service]
         raise InvalidValue(name="remark", reason=f"1 to {REMARK_MOST} octets, printable")
     if not services:
         raise InvalidValue(name="service", reason=f"one at least of {', '.join(Service)}")
-    if len(queries.client_passwords(tx, mailbox_id)) >= MOST:
+    if len(queries.accounts.client_passwords(tx, mailbox_id)) >= MOST:
         raise InvalidValue(name="client passwords", reason=f"a mailbox has {MOST} at most; revoke one")
-    which = queries.add_client_password(tx, mailbox_id, remark, services, kept)
+    which = queries.accounts.add_client_password(tx, mailbox_id, remark, services, kept)
     return ClientPassword(which, mailbox_id, remark, frozenset(services), tx.now, None, "")
 
 
 def of(tx: Tx, mailbox_id: MailboxId) -> Sequence[ClientPassword]:
     """The mailbox's client passwords, the oldest first."""
-    return [password for password, _ in queries.client_passwords(tx, mailbox_id)]
+    return [password for password, _ in queries.accounts.client_passwords(tx, mailbox_id)]
 
 
 def revoke(tx: Tx, mailbox_id: MailboxId, which: ClientPasswordId) -> None:
     """Let nobody in with it any more; what is open by it ends. Raises `NotFound`."""
-    if not queries.remove_client_password(tx, mailbox_id, which):
+    if not queries.accounts.remove_client_password(tx, mailbox_id, which):
         raise NotFound(what="client password", name=str(which))
     access.recheck(tx, mailbox_id)
 
@@ -111,4 +111,4 @@ def is_use_old(password: ClientPassword, now: int) -> bool:
 def used(tx: Tx, password: ClientPassword, peer: str) -> None:
     """Write down that somebody has signed in with it just now, unless that was written within the hour."""
     if is_use_old(password, tx.now):
-        queries.use_client_password(tx, password.id, peer)
+        queries.accounts.use_client_password(tx, password.id, peer)

@@ -76,7 +76,7 @@ async def sign_in(store: Store, passwords: Passwords, *, name: str, password: Se
     """The active member whom a user name (userid, or own mailbox's address) and password name together, or none."""
     address = _as_address(name)
     # No name of ours has control characters, and PostgreSQL takes no NUL.
-    found = await store.read(lambda tx: queries.credentials(tx, name, address)) if name.isprintable() else None
+    found = await store.read(lambda tx: queries.members.credentials(tx, name, address)) if name.isprintable() else None
     member, kept = found if found is not None else (None, "")
     fits = await passwords.fits(password, kept)
     return member if fits and member is not None and member.status is MemberStatus.ACTIVE else None
@@ -91,27 +91,27 @@ def _as_address(name: str) -> str:
 
 def count_sealed(tx: Tx) -> int:
     """How many passwords and keys are worth nothing without the installation's key."""
-    return queries.count_sealed(tx)
+    return queries.accounts.count_sealed(tx)
 
 
 def open_session(tx: Tx, member_id: MemberId, token: Secret) -> None:
     """Let the bearer of `token` act as the member for `SESSION` milliseconds. Only the token's digest is kept."""
-    queries.add_session(tx, _digest(token), member_id, expires_at=tx.now + SESSION)
+    queries.sessions.add(tx, _digest(token), member_id, expires_at=tx.now + SESSION)
 
 
 def session_member(tx: Tx, token: Secret) -> Member | None:
     """Whom the bearer of the token may act as now."""
-    return queries.session_member(tx, _digest(token))
+    return queries.sessions.member(tx, _digest(token))
 
 
 def close_session(tx: Tx, token: Secret) -> None:
     """End the session."""
-    queries.end_session(tx, _digest(token))
+    queries.sessions.end(tx, _digest(token))
 
 
 def forget_sessions(tx: Tx) -> None:
     """Forget the sessions that have run out."""
-    queries.forget_sessions(tx)
+    queries.sessions.forget(tx)
 
 
 def _digest(token: Secret) -> str:

@@ -98,7 +98,7 @@ def _pair(algorithm: str, private: rsa.RSAPrivateKey | Ed25519PrivateKey, public
 
 def keys(tx: Tx, domain: str) -> Sequence[DkimKey]:
     """The keys of a domain, the oldest first."""
-    return [_to_key(row) for row in queries.dkim_keys(tx, domain)]
+    return [_to_key(row) for row in queries.keys.of_domain(tx, domain)]
 
 
 def _to_key(row: tuple[int, str, str, str, str, str]) -> DkimKey:
@@ -138,7 +138,7 @@ class DkimKeys:
             for pair, private in sealed:
                 selector = next(name for name in _selectors(tx.now) if name not in taken)
                 taken.add(selector)
-                queries.add_dkim_key(
+                queries.keys.add(
                     tx,
                     domain.id,
                     selector=selector,
@@ -158,7 +158,7 @@ class DkimKeys:
     async def advance(self, resolver: dns.asyncresolver.Resolver, name: str = "") -> None:
         """Let the new keys sign that the DNS shows, of one domain or of all; forget those that retired long ago."""
         now = await self.store.read(lambda tx: tx.now)
-        for key in await self.store.read(lambda tx: queries.dkim_keys_in(tx, KeyState.NEW.value, before=now + DAY)):
+        for key in await self.store.read(lambda tx: queries.keys.in_state(tx, KeyState.NEW.value, before=now + DAY)):
             one = _to_key(key)
             if name in {"", one.domain} and await _is_published(resolver, one):
                 await self.store.write(partial(activate, key=one))
@@ -168,7 +168,7 @@ class DkimKeys:
         """The keys that sign for a domain; none where it has none, or does not work. Raises `InvalidValue` for one
         that was sealed with another key than ours.
         """
-        return [self._load(domain, *row) for row in queries.signing_keys(tx, domain)]
+        return [self._load(domain, *row) for row in queries.keys.signing(tx, domain)]
 
     def _load(self, domain: str, selector: str, sealed: bytes) -> SigningKey:
         loaded = self._loaded.get(sealed)
@@ -187,13 +187,13 @@ def activate(tx: Tx, key: DkimKey) -> None:
     """The key signs from the commit on; those of its kind that did so retire."""
     for other in keys(tx, key.domain):
         if other.algorithm == key.algorithm and other.state is KeyState.ACTIVE and other.id != key.id:
-            queries.change_dkim_key(tx, other.id, KeyState.RETIRED.value)
-    queries.change_dkim_key(tx, key.id, KeyState.ACTIVE.value)
+            queries.keys.change_state(tx, other.id, KeyState.RETIRED.value)
+    queries.keys.change_state(tx, key.id, KeyState.ACTIVE.value)
 
 
 def _forget(tx: Tx) -> None:
-    for row in queries.dkim_keys_in(tx, KeyState.RETIRED.value, before=tx.now - _RETIRED_FOR):
-        queries.remove_dkim_key(tx, row[0])
+    for row in queries.keys.in_state(tx, KeyState.RETIRED.value, before=tx.now - _RETIRED_FOR):
+        queries.keys.remove(tx, row[0])
 
 
 def _selectors(now: int) -> Sequence[str]:

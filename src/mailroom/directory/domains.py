@@ -17,10 +17,10 @@ from mailroom.storage.ports import Conflict, Tx
 def add(tx: Tx, organisation_id: OrganisationId, name: str, *, state: DomainState = DomainState.PENDING) -> Domain:
     """Add a domain; it takes no mail before it is proven. Raises `InvalidAddress`, `NameTaken`."""
     canonical = canonical_domain(name)
-    if queries.domain(tx, canonical) is not None:
+    if queries.domains.by_name(tx, canonical) is not None:
         raise NameTaken(what="domain", name=canonical)
     try:
-        domain_id = queries.add_domain(tx, organisation_id, canonical, state)
+        domain_id = queries.domains.add(tx, organisation_id, canonical, state)
     except Conflict as taken:
         raise NameTaken(what="domain", name=canonical) from taken
     return Domain(domain_id, organisation_id, canonical, state)
@@ -28,7 +28,7 @@ def add(tx: Tx, organisation_id: OrganisationId, name: str, *, state: DomainStat
 
 def get(tx: Tx, name: str) -> Domain:
     """The domain of that name. Raises `NotFound`."""
-    found = queries.domain(tx, canonical_domain(name))
+    found = queries.domains.by_name(tx, canonical_domain(name))
     if found is None:
         raise NotFound(what="domain", name=name)
     return found
@@ -38,7 +38,7 @@ def change_state(tx: Tx, name: str, state: DomainState) -> Domain:
     """Put the domain into a state; mail is taken or refused from the commit on. Raises `NotFound`, `NameTaken`."""
     domain = get(tx, name)
     try:
-        queries.change_domain_state(tx, domain.id, state)
+        queries.domains.change_state(tx, domain.id, state)
     except Conflict as taken:
         raise NameTaken(what="domain", name=domain.name) from taken
     return Domain(domain.id, domain.organisation_id, domain.name, state)
@@ -53,12 +53,12 @@ def enable(tx: Tx, name: str) -> Domain:
 def remove(tx: Tx, name: str) -> None:
     """Forget a domain that nothing uses. Raises `NotFound`, `InUse`."""
     domain = get(tx, name)
-    if (count := queries.count_addresses(tx, domain.id)) > 0:
+    if (count := queries.domains.count_addresses(tx, domain.id)) > 0:
         raise InUse(what="domain", name=domain.name, by=f"{count} addresses")
-    queries.remove_dkim_keys(tx, domain.id)
-    queries.remove_domain(tx, domain.id)
+    queries.keys.remove_all(tx, domain.id)
+    queries.domains.remove(tx, domain.id)
 
 
 def every(tx: Tx) -> Sequence[Domain]:
     """All domains, by name."""
-    return queries.domains(tx)
+    return queries.domains.every(tx)

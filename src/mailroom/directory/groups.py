@@ -13,7 +13,7 @@ from mailroom.core.ids import GroupId, OrganisationId
 from mailroom.directory import addresses, queries
 from mailroom.directory.addresses import Address
 from mailroom.directory.model import Allow, Group
-from mailroom.directory.queries import GroupList
+from mailroom.directory.queries.groups import GroupList
 from mailroom.storage.ports import Conflict, Tx
 
 MEMBERS_MOST: Final = 10_000
@@ -45,12 +45,12 @@ def create(
     """
     name = _named(name)
     try:
-        group_id = queries.add_group(tx, organisation_id, name, allow)
+        group_id = queries.groups.add(tx, organisation_id, name, allow)
     except Conflict as taken:
         raise NameTaken(what="group", name=name) from taken
     addresses.take_for_group(tx, address, group_id)
-    _fill(tx, queries.group_members, group_id, members, most=MEMBERS_MOST)
-    _fill(tx, queries.group_senders, group_id, senders, most=SENDERS_MOST)
+    _fill(tx, queries.groups.members, group_id, members, most=MEMBERS_MOST)
+    _fill(tx, queries.groups.senders, group_id, senders, most=SENDERS_MOST)
     _ask_lists(tx, group_id, allow)
     return Group(group_id, str(address), name, allow)
 
@@ -58,7 +58,7 @@ def create(
 def get(tx: Tx, address: Address) -> Group:
     """The group at that address. Raises `NotFound`."""
     lease = addresses.resolve(tx, address)
-    found = None if lease is None or lease.group_id is None else queries.group(tx, lease.group_id)
+    found = None if lease is None or lease.group_id is None else queries.groups.get(tx, lease.group_id)
     if found is None:
         raise NotFound(what="group", name=str(address))
     return found
@@ -67,23 +67,23 @@ def get(tx: Tx, address: Address) -> Group:
 def search(tx: Tx, text: str = "") -> Sequence[Group]:
     """The groups whose address or name holds the text, in any case of letters; by address."""
     wanted = text.casefold()
-    return [one for one in queries.groups(tx) if wanted in one.address or wanted in one.name.casefold()]
+    return [one for one in queries.groups.every(tx) if wanted in one.address or wanted in one.name.casefold()]
 
 
 def lists(tx: Tx, group_id: GroupId) -> Lists:
     """What the group names."""
-    return Lists(members(tx, group_id), queries.group_senders.all(tx, group_id))
+    return Lists(members(tx, group_id), queries.groups.senders.all(tx, group_id))
 
 
 def members(tx: Tx, group_id: GroupId) -> Sequence[str]:
     """The addresses that a mail to the group goes to, in canonical form."""
-    return queries.group_members.all(tx, group_id)
+    return queries.groups.members.all(tx, group_id)
 
 
 def rename(tx: Tx, group: Group, name: str) -> None:
     """Call the group something else. Raises `InvalidValue`, `NameTaken`."""
     try:
-        queries.change_group(tx, group.id, _named(name), group.allow)
+        queries.groups.change(tx, group.id, _named(name), group.allow)
     except Conflict as taken:
         raise NameTaken(what="group", name=name) from taken
 
@@ -92,43 +92,43 @@ def allow(tx: Tx, group: Group, whom: Allow, *, senders: Collection[str] = ()) -
     """Decide who may send to the group; `senders` are those of a custom list, and replace the old ones. An address of a
     group stands for its members. Raises `InvalidValue`, `InvalidAddress`, `TooMany`.
     """
-    queries.change_group(tx, group.id, group.name, whom)
-    queries.group_senders.clear(tx, group.id)
-    _fill(tx, queries.group_senders, group.id, senders, most=SENDERS_MOST)
+    queries.groups.change(tx, group.id, group.name, whom)
+    queries.groups.senders.clear(tx, group.id)
+    _fill(tx, queries.groups.senders, group.id, senders, most=SENDERS_MOST)
     _ask_lists(tx, group.id, whom)
 
 
 def replace(tx: Tx, group: Group, members: Collection[str]) -> None:
     """Let the group have these members and no others. Raises as `add` does."""
-    queries.group_members.clear(tx, group.id)
+    queries.groups.members.clear(tx, group.id)
     add(tx, group, members)
 
 
 def add(tx: Tx, group: Group, members: Collection[str]) -> None:
     """Let these be members too. Doing it again is harmless. Raises `InvalidAddress`, `InvalidValue`, `TooMany`."""
-    _fill(tx, queries.group_members, group.id, members, most=MEMBERS_MOST)
+    _fill(tx, queries.groups.members, group.id, members, most=MEMBERS_MOST)
     _ask_lists(tx, group.id, group.allow)
 
 
 def remove(tx: Tx, group: Group, member: str) -> None:
     """Let that address be no member any more. Raises `NotFound`, `InvalidValue` (it is the last), `InvalidAddress`."""
-    if not queries.group_members.remove(tx, group.id, str(addresses.parse(member))):
+    if not queries.groups.members.remove(tx, group.id, str(addresses.parse(member))):
         raise NotFound(what="group member", name=member)
     _ask_lists(tx, group.id, group.allow)
 
 
 def delete(tx: Tx, group: Group) -> None:
     """Give the group up, and its address; it stays a member of others by name, for who takes the address next."""
-    queries.group_members.clear(tx, group.id)
-    queries.group_senders.clear(tx, group.id)
-    queries.remove_group(tx, group.id)
+    queries.groups.members.clear(tx, group.id)
+    queries.groups.senders.clear(tx, group.id)
+    queries.groups.remove(tx, group.id)
 
 
 def ask(tx: Tx, group_id: GroupId, *, sender: str, is_known: bool) -> None:
     """Whether the group takes mail from this envelope sender. An address of ours counts only where it `is_known` that
     its holder sends: anybody can write it on an envelope. One of elsewhere is believed. Raises `GroupRefused`.
     """
-    group = queries.group(tx, group_id)
+    group = queries.groups.get(tx, group_id)
     if group is None:
         raise NotFound(what="group", name=str(group_id))
     if group.allow is Allow.ANYONE:
@@ -138,7 +138,7 @@ def ask(tx: Tx, group_id: GroupId, *, sender: str, is_known: bool) -> None:
     except InvalidAddress:  # the null reverse-path as well
         raise GroupRefused(address=group.address) from None
     lease = addresses.resolve(tx, address)
-    is_ours = lease is not None or queries.domain(tx, address.domain) is not None
+    is_ours = lease is not None or queries.domains.by_name(tx, address.domain) is not None
     if is_ours and not is_known:
         raise GroupRefused(address=group.address)
     names = {str(address), str(address.untagged)}
@@ -157,7 +157,7 @@ def _may_send(tx: Tx, group: Group, names: Sequence[str], *, is_ours: bool) -> b
         case Allow.MEMBERS:
             return _holds(tx, [group.id], names)
         case Allow.CUSTOM:
-            named = queries.group_senders
+            named = queries.groups.senders
             return named.names(tx, group.id, names) or _holds(tx, named.groups(tx, group.id), names)
 
 
@@ -165,10 +165,10 @@ def _holds(tx: Tx, group_ids: Sequence[GroupId], names: Sequence[str]) -> bool:
     """Whether one of the groups, or of the groups within them, has one of the names for a member."""
     met = list(dict.fromkeys(group_ids))
     for group_id in met:  # it grows
-        if queries.group_members.names(tx, group_id, names):
+        if queries.groups.members.names(tx, group_id, names):
             return True
         if len(met) < _NESTED_MOST:
-            met += [one for one in queries.group_members.groups(tx, group_id) if one not in met]
+            met += [one for one in queries.groups.members.groups(tx, group_id) if one not in met]
     return False
 
 
@@ -186,8 +186,8 @@ def _fill(tx: Tx, into: GroupList, group_id: GroupId, texts: Collection[str], *,
 
 
 def _ask_lists(tx: Tx, group_id: GroupId, allow: Allow) -> None:
-    if not queries.group_members.count(tx, group_id):
+    if not queries.groups.members.count(tx, group_id):
         raise InvalidValue(name="members", reason="a group has at least one")
-    has_senders = queries.group_senders.count(tx, group_id) > 0
+    has_senders = queries.groups.senders.count(tx, group_id) > 0
     if has_senders != (allow is Allow.CUSTOM):
         raise InvalidValue(name="senders", reason="are named where allow is custom, and only there")

@@ -263,7 +263,7 @@ class Logins:
 
 def still_valid(tx: Tx, principal: Principal) -> bool:
     """Whether who has signed in may go on: asked in the transactions of an open session, hence one query."""
-    row = queries.standing(tx, principal.mailbox_id, principal.client_password)
+    row = queries.accounts.standing(tx, principal.mailbox_id, principal.client_password)
     if row is None:
         return False
     owner_id, status, password, client_password = row
@@ -282,7 +282,7 @@ def _digest(kept: str) -> str:
 
 def _find(tx: Tx, name: str, service: Service) -> _Found:
     account = _account(tx, name)
-    kept = queries.client_passwords(tx, account.mailbox_id) if account else ()
+    kept = queries.accounts.client_passwords(tx, account.mailbox_id) if account else ()
     return _Found(
         account,
         _login(tx, name, account),
@@ -296,9 +296,9 @@ def _account(tx: Tx, name: str) -> Account | None:
     if not name.isprintable() or len(name) > _NAME_MOST:
         return None
     if "@" not in name:
-        return queries.account_by_userid(tx, name)
+        return queries.accounts.by_userid(tx, name)
     try:
-        return queries.account_by_address(tx, str(addresses.parse(name)))
+        return queries.accounts.by_address(tx, str(addresses.parse(name)))
     except InvalidAddress:
         return None
 

@@ -35,10 +35,10 @@ def add(
         raise InvalidValue(name="userid", reason="1 to 64 letters, digits and . _ -")
     if not name.strip() or len(name) > _NAME_MOST or not name.isprintable():
         raise InvalidValue(name="name", reason=f"1 to {_NAME_MOST} printable characters")
-    if queries.member(tx, userid) is not None:
+    if queries.members.by_userid(tx, userid) is not None:
         raise NameTaken(what="member", name=userid)
     try:
-        member_id = queries.add_member(tx, organisation_id, userid, name.strip(), password_hash or Verifiers(), role)
+        member_id = queries.members.add(tx, organisation_id, userid, name.strip(), password_hash or Verifiers(), role)
     except Conflict as taken:
         raise NameTaken(what="member", name=userid) from taken
     return Member(member_id, organisation_id, userid, name.strip(), MemberStatus.ACTIVE, role, "")
@@ -46,7 +46,7 @@ def add(
 
 def get(tx: Tx, userid: str) -> Member:
     """The member with that userid. Raises `NotFound`."""
-    found = queries.member(tx, userid)
+    found = queries.members.by_userid(tx, userid)
     if found is None:
         raise NotFound(what="member", name=userid)
     return found
@@ -54,28 +54,28 @@ def get(tx: Tx, userid: str) -> Member:
 
 def every(tx: Tx) -> Sequence[Member]:
     """All members, by userid."""
-    return queries.members(tx)
+    return queries.members.every(tx)
 
 
 def change_status(tx: Tx, userid: str, status: MemberStatus) -> None:
     """Let the member in or keep him out; open sessions end at once when he is out. Raises `NotFound`."""
     member = get(tx, userid)
-    queries.change_member_status(tx, member.id, status)
+    queries.members.change_status(tx, member.id, status)
     if status is not MemberStatus.ACTIVE:
-        queries.end_sessions(tx, member.id)
+        queries.sessions.end_all(tx, member.id)
         access.stir(tx, member.id)
 
 
 def change_password(tx: Tx, member_id: MemberId, password_hash: Verifiers | Literal[""]) -> None:
     """Set what is kept of a new password; open sessions end."""
-    queries.change_password(tx, member_id, password_hash or Verifiers())
-    queries.end_sessions(tx, member_id)
+    queries.members.change_password(tx, member_id, password_hash or Verifiers())
+    queries.sessions.end_all(tx, member_id)
     access.stir(tx, member_id)
 
 
 def organisation(tx: Tx) -> OrganisationId:
     """The organisation of this installation. Raises `NotFound` before `mailroom init`."""
-    found = queries.organisation(tx)
+    found = queries.organisations.get(tx)
     if found is None:
         raise NotFound(what="organisation", name="(run: mailroom init)")
     return found
@@ -83,6 +83,6 @@ def organisation(tx: Tx) -> OrganisationId:
 
 def found_organisation(tx: Tx, name: str) -> OrganisationId:
     """Make the organisation, once. Raises `NameTaken` when there is one."""
-    if queries.organisation(tx) is not None:
+    if queries.organisations.get(tx) is not None:
         raise NameTaken(what="organisation", name=name)
-    return queries.add_organisation(tx, name)
+    return queries.organisations.add(tx, name)

@@ -117,7 +117,7 @@ CATALOGUE: Mapping[str, Policy] = {one.name: one for one in _CATALOGUE}
 
 def get(tx: Tx, name: str) -> str:
     """The value of one policy, its default included. `name` must be one of the catalogue's."""
-    value = queries.policy(tx, name)
+    value = queries.policies.get(tx, name)
     return CATALOGUE[name].default if value is None else value
 
 
@@ -128,7 +128,7 @@ def is_on(tx: Tx, name: str) -> bool:
 
 def shown(tx: Tx) -> Mapping[str, str]:
     """All policies with their values, in the catalogue's order."""
-    set_ = queries.policies(tx)
+    set_ = queries.policies.every(tx)
     return {name: set_.get(name, policy.default) for name, policy in CATALOGUE.items()}
 
 
@@ -141,7 +141,7 @@ def change(tx: Tx, name: str, value: str) -> None:
         canonical = policy.check(value.strip())
     except ValueError as fault:
         raise InvalidValue(name=name, reason=str(fault)) from fault
-    queries.set_policy(tx, name, canonical)
+    queries.policies.change(tx, name, canonical)
 
 
 def items(value: str) -> tuple[str, ...]:

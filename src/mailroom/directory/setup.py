@@ -86,7 +86,7 @@ def address_here(tx: Tx, text: str) -> Address:
     `InvalidAddress`.
     """
     address = addresses.parse(text)
-    domain = queries.domain(tx, address.domain)
+    domain = queries.domains.by_name(tx, address.domain)
     if domain is None or not domain.state.works:
         raise InvalidAddress(address=text)
     return address

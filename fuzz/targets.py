@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable
+from functools import cache
 from typing import Final
 
 from mailroom.core.errors import Refusal
@@ -16,6 +17,8 @@ from mailroom.protocols import proxy
 from mailroom.protocols.imap.grammar.reader import BEFORE_LOGIN, Limits
 from mailroom.protocols.managesieve import grammar as managesieve
 from mailroom.protocols.pop3 import grammar as pop3
+from tests.protocols.imap.drive import ROADS as IMAP_ROADS
+from tests.protocols.imap.drive import Standing
 from tests.protocols.imap.listen import SMALL, listen
 from tests.protocols.smtp.drive import MEMBER_ROADS, ROADS, Driven, for_members
 
@@ -25,6 +28,16 @@ _IMAP: Final = (SMALL, BEFORE_LOGIN, _ROOMY)
 
 def _imap(octets: bytes) -> None:
     listen([octets[1:]], _IMAP[octets[0] % len(_IMAP)])
+
+
+@cache
+def _standing() -> Standing:
+    return Standing()
+
+
+def _imap_session(octets: bytes) -> None:
+    roads = list(IMAP_ROADS.values())
+    _standing().attack(roads[octets[0] % len(roads)], [octets[1:]])
 
 
 def _smtp(octets: bytes) -> None:
@@ -77,6 +90,7 @@ def _proxy(octets: bytes) -> None:
 
 TARGETS: Final[dict[str, Callable[[bytes], None]]] = {
     "imap": _imap,
+    "imap-session": _imap_session,
     "smtp": _smtp,
     "submission": _submission,
     "pop3": _pop3,

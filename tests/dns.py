@@ -40,10 +40,10 @@ class Names:
 
     @property
     def resolver(self) -> dns.asyncresolver.Resolver:
-        """A client of this server alone, without patience."""
+        """A client of this server alone, with little patience."""
         chosen = dns.asyncresolver.Resolver(configure=False)
         chosen.nameservers, chosen.port = ["127.0.0.1"], self.port
-        chosen.lifetime = chosen.timeout = 1.0
+        chosen.lifetime = chosen.timeout = 3.0
         return chosen
 
     def put(self, name: str, kind: str, *texts: str) -> None:

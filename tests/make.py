@@ -153,7 +153,7 @@ async def set_password(logins: Logins, userid: str, password: str) -> None:
 
 def posting(*, new_id: Callable[[], str] = ids.new) -> Posting:
     """Posting as mx.corp.example, without keys that sign."""
-    return Posting(Srs(b"key"), Writer("mx.corp.example", new_id, lambda _, octets: octets))
+    return Posting(Srs(b"key"), Writer("mx.corp.example", new_id, lambda _, octets: octets), b"another key")
 
 
 def acceptance(store: Store, folder: Path, *, new_id: Callable[[], str] = ids.new, reserve: int = 0) -> Acceptance:

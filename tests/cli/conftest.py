@@ -1,6 +1,8 @@
 # SPDX-FileCopyrightText: The Mailroom authors
 # SPDX-License-Identifier: Apache-2.0
-"""The command, called as people call it."""
+"""The command, called as people call it: in a process of its own, which need not import anything unless the start is
+what is shown.
+"""
 
 from __future__ import annotations
 
@@ -8,13 +10,15 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.cli import forked
 from tests.conftest import ROOT
 
 
@@ -32,6 +36,7 @@ class Said:
 
 
 Mailroom = Callable[..., Said]
+Run = Callable[[Sequence[str], Mapping[str, str], str], Said]
 
 
 @pytest.fixture
@@ -46,21 +51,33 @@ def mailroom_on_each(store_url: str, tmp_path: Path) -> Mailroom:
     return caller(store_url, tmp_path)
 
 
-def caller(store_url: str, data: Path) -> Mailroom:
-    """Calls the command with settings of the test's own."""
+@pytest.fixture
+def mailroom_from_the_start(sqlite_url: str, tmp_path: Path) -> Mailroom:
+    """As `mailroom`, by the program that is installed: a second each."""
+    return caller(sqlite_url, tmp_path, run=_started)
+
+
+def _forked(words: Sequence[str], variables: Mapping[str, str], stdin: str) -> Said:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "in").write_text(stdin, encoding="utf-8")
+        status = forked.call(words, variables, folder)
+        return Said(status, *((folder / stream).read_text(encoding="utf-8") for stream in ("out", "err")))
+
+
+def _started(words: Sequence[str], variables: Mapping[str, str], stdin: str) -> Said:
     program = Path(sys.executable).with_name("mailroom")
+    done = subprocess.run(
+        [program, *words], input=stdin, env=variables, cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    return Said(done.returncode, done.stdout, done.stderr)
+
+
+def caller(store_url: str, data: Path, *, run: Run = _forked) -> Mailroom:
+    """Calls the command with settings of the test's own."""
 
     def call(*words: str, stdin: str = "", env: Mapping[str, str] | None = None) -> Said:
         given = {"MAILROOM_DATA": str(data), "MAILROOM_DATABASE": store_url, "LANG": "C.UTF-8", **(env or {})}
-        done = subprocess.run(
-            [program, *words],
-            input=stdin,
-            env=os.environ | given,
-            cwd=ROOT,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        return Said(done.returncode, done.stdout, done.stderr)
+        return run(words, os.environ | given, stdin)
 
     return call

@@ -12,6 +12,7 @@ def begin(mailroom: Mailroom) -> None:
         mailroom("init", "--domain", "corp.example", "--admin", "amy", "--password-stdin", stdin="long enough\n").status
         == 0
     )
+    assert mailroom("member", "add", "bob", "--name", "Bob").status == 0
 
 
 def test_a_group_from_its_making_to_its_end(mailroom: Mailroom) -> None:
@@ -22,6 +23,9 @@ def test_a_group_from_its_making_to_its_end(mailroom: Mailroom) -> None:
     )
     assert made.json == {"address": "all@corp.example", "name": "All", "allow": "organisation"}
     assert mailroom("group", "members", "add", "all@corp.example", "bob@corp.example", "c@out.example").status == 0
+    gone = "not_found: There is no address nobody@corp.example.\n"
+    assert mailroom("group", "members", "add", "all@corp.example", "nobody@corp.example").err == gone
+    assert mailroom("mailbox", "forward", "amy@corp.example", "--to", "nobody@corp.example").err == gone
     assert mailroom("group", "members", "remove", "all@corp.example", "amy@corp.example").status == 0
     assert mailroom("group", "allow", "all@corp.example", "custom").err.startswith("invalid_value:")
     assert mailroom("group", "allow", "all@corp.example", "custom", "--sender", "amy@corp.example").status == 0

@@ -146,6 +146,7 @@ async def test_a_reader_sees_all_that_was_answered(store: Store) -> None:
     async def write_then_read(number: int) -> None:
         await store.write(lambda tx: tx.run(PUT, key=f"{number}", value="x"))
         assert await store.read(lambda tx: tx.first(GET, key=f"{number}")) == ("x",)
+        assert await store.glance(lambda tx: tx.first(GET, key=f"{number}")) == ("x",)
 
     await asyncio.gather(*(write_then_read(number) for number in range(100)))
 
@@ -165,6 +166,15 @@ async def test_a_read_has_one_view_whatever_is_written_meanwhile(store: Store) -
     written.set()
     assert await read == ((0,), (0,))
     assert await store.read(lambda tx: tx.first(COUNT)) == (1,)
+
+
+async def test_a_glance_that_raises_reaches_its_caller_and_no_other(store: Store) -> None:
+    def refuse(_: Tx) -> None:
+        raise OverQuota
+
+    with pytest.raises(OverQuota):
+        await store.glance(refuse)
+    assert await store.glance(lambda tx: tx.first(COUNT)) == (0,)
 
 
 async def test_many_rows_with_one_statement(store: Store) -> None:
@@ -269,6 +279,8 @@ async def test_closing_finishes_what_was_begun_and_takes_nothing_new(store: Stor
         await store.write(lambda tx: tx.first(COUNT))
     with pytest.raises(Unavailable):
         await store.read(lambda tx: tx.first(COUNT))
+    with pytest.raises(Unavailable):
+        await store.glance(lambda tx: tx.first(COUNT))
 
     again = open_store(store_url)
     assert await keys(again) == [f"{n:03}" for n in range(500)]

@@ -74,6 +74,8 @@ FOUND = {
     "PostMaster": "amy",
     "postmaster@corp.example": "amy",
     "Postmaster@active.example": "amy",
+    "abuse@corp.example": "amy",
+    "Abuse@active.example": "amy",
 }
 REFUSED: dict[str, type[Refusal]] = {
     "dave@corp.example": NotFound,
@@ -82,6 +84,7 @@ REFUSED: dict[str, type[Refusal]] = {
     "bob@other.example": RelayDenied,
     "bob@corp.example.evil.example": RelayDenied,
     "postmaster@other.example": RelayDenied,
+    "abuse": InvalidAddress,
     "dave@pending.example": DomainNotActive,
     "postmaster@pending.example": DomainNotActive,
     "bob@verifying.example": DomainNotActive,
@@ -115,8 +118,15 @@ async def test_room_is_asked_for_by_size(store: Store, acceptance: Acceptance) -
 async def test_the_postmaster_is_the_first_administrator_who_is_there(store: Store, acceptance: Acceptance) -> None:
     await make.organisation(store)
     await store.write(lambda tx: members.change_status(tx, "amy", MemberStatus.DISABLED))
-    with pytest.raises(NotFound):
-        await acceptance.find("postmaster", size=0)
+    for office in ("postmaster", "abuse@corp.example"):
+        with pytest.raises(NotFound):
+            await acceptance.find(office, size=0)
+
+
+async def test_an_office_that_somebody_holds_is_his(store: Store, acceptance: Acceptance) -> None:
+    made = await make.organisation(store)
+    await store.write(lambda tx: create.alias(tx, made.mailboxes["bob"], addresses.parse_new("abuse@corp.example")))
+    assert (await acceptance.find("abuse@corp.example", size=0)).whom == Local(made.mailboxes["bob"], has_rules=False)
 
 
 async def test_the_reserve_of_the_disk_stays_free(store: Store, tmp_path: Path) -> None:
@@ -274,6 +284,9 @@ class Forgetful:
 
     async def read(self, work: Work[T]) -> T:
         return await self.store.read(work)
+
+    async def glance(self, work: Work[T]) -> T:
+        return await self.store.glance(work)
 
     async def write(self, work: Work[T]) -> T:
         await self.store.write(work)

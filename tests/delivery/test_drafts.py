@@ -44,6 +44,8 @@ MALFORMED = {
     "another between comments": b'From: <amy@corp.example> (") <bob@corp.example> (")\r\n',
     "a comment without end": b"From: amy@corp.example (<bob@corp.example>\r\n",
     "a quotation without end": b'From: amy@corp.example, "<bob@corp.example>\r\n',
+    "another behind Resent-From's brackets": b"From: a@x.example\r\nResent-From: <a@x.example> <b@x.example>\r\n",
+    "far too many that resend": b"From: a@x.example\r\n" + b"Resent-From: a@x.example\r\n" * 50,
     "NUL": b"Fr\0om: bob@corp.example\r\nFrom: amy@corp.example\r\n",
     "a name with a control character": b"From\x0b: bob@corp.example\r\nFrom: amy@corp.example\r\n",
     "a header without end": b"From: a@x.example\r\nX: " + b"x" * MAX_HEADER + b"\r\n",

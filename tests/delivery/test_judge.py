@@ -134,6 +134,34 @@ async def fate_of(court: Court, octets: bytes, client: Client, sender: str = "bo
         return "later"
 
 
+@pytest.mark.parametrize(
+    ("octets", "client", "sender", "is_reported"),
+    [
+        (mail(), GOOD, "bob@out.example", True),  # SPF
+        (signed(mail()), BAD, "bob@out.example", True),  # DMARC, and he is the author
+        (signed(mail()), BAD, "eve@far.example", False),
+        (make.mail(sender="eve@far.example"), BAD, "eve@far.example", False),
+    ],
+)
+async def test_only_a_sender_who_is_proven_is_told_that_his_mail_was_delivered(
+    *, court: Court, octets: bytes, client: Client, sender: str, is_reported: bool
+) -> None:
+    assert (await court.judged(octets, client, sender=sender)).is_reported is is_reported
+    assert (await court.judged(octets, Client("10.0.0.1", "x"), sender=sender)).is_reported
+
+
+@pytest.mark.parametrize(
+    "author",
+    ["<bob@out.example> <eve@bank.example>", "bob@out.example, eve@bank.example", "bob@out.example@bank.example"],
+)
+async def test_who_writes_in_two_names_needs_both(court: Court, author: str) -> None:
+    two = signed(make.mail(sender=author))
+    assert "dmarc=none header.from=bank.example" in await court.said(two)
+    court.dns.put("_dmarc.bank.example", "TXT", '"v=DMARC1; p=reject"')
+    with pytest.raises(PolicyRefused, match=r"bank\.example"):
+        await court.judged(two)
+
+
 @pytest.mark.parametrize("rule", ["none", "junk", "refuse"])
 async def test_spf_and_signatures_have_rules_of_their_own(court: Court, rule: str) -> None:
     fate = "accept" if rule == "none" else rule

@@ -23,8 +23,10 @@ from mailroom.delivery.posting import Addressee, Envelope, Posting
 from mailroom.delivery.returns import Returns
 from mailroom.directory import addresses, groups
 from mailroom.directory.model import Allow
+from mailroom.events import outbox
 from mailroom.events.facts import MailArrived, RecipientSettled, SenderDisabled
 from mailroom.mailboxes import fetch, quota, read
+from mailroom.mailboxes.model import MailboxStatus
 from mailroom.messaging import receipts, send, senders
 from mailroom.messaging.dispatch import Dispatch
 from mailroom.messaging.model import Entry
@@ -47,7 +49,8 @@ AMY = "amy@corp.example"
 BOB, EVE = "bob@out.example", "eve@far.example"
 NO = Refused("550", "5.1.1 no such user (mx.out.example)")
 LATER = TryLater("451", "4.4.1 no answer (mx.out.example)")
-TAKEN = Sent("id", "250", "2.0.0 ok")
+TAKEN = Sent("id", "250", "2.0.0 ok", told=True)
+UNTOLD = dataclasses.replace(TAKEN, told=False)
 MAIL = make.mail(sender="Amy <amy@corp.example>", to=BOB, message_id="<m1@corp.example>", subject="你好")
 
 
@@ -141,6 +144,43 @@ async def test_what_is_sent_is_kept_until_everybody_has_ended(desk: Desk) -> Non
     assert await desk.inbox() == []
 
 
+async def test_what_nobody_has_to_hear_of_is_over_with_the_attempt_that_ends_it(desk: Desk) -> None:
+    await desk.post(BOB, EVE)
+    await desk.post(BOB)
+    desk.kind.answers = {BOB: [TAKEN, TAKEN], EVE: [LATER, TAKEN]}
+    await kinds.round_(desk.dispatch)
+    assert (await desk.count("outgoing"), await desk.count("contents"), await desk.count("facts")) == (1, 1, 0)
+    desk.watch.now += HOUR
+    await kinds.round_(desk.dispatch)
+    assert (await desk.count("outgoing"), await desk.count("contents"), await desk.count("facts")) == (0, 0, 0)
+
+
+async def test_a_mail_is_kept_until_the_sender_has_heard_of_everybody(desk: Desk) -> None:
+    await desk.post(BOB, EVE)
+    desk.told(bob=NO, eve=TAKEN)
+    await kinds.round_(desk.dispatch)
+    assert (await desk.count("outgoing"), await desk.count("facts")) == (1, 1)
+    await desk.round()
+    assert (await desk.count("outgoing"), await desk.count("facts")) == (0, 0)
+    assert await desk.reports() == [[(BOB, Action.FAILED, "5.1.1")]]
+
+
+async def test_a_small_mail_goes_with_its_parcel_and_a_large_one_is_read_where_it_lies(
+    desk: Desk, tmp_path: Path
+) -> None:
+    await desk.post(BOB)
+    acceptance = make.acceptance(desk.store, tmp_path)
+    with acceptance.spool() as spool:
+        spool.write(make.mail(size=100_000))
+        envelope = Envelope(AMY, (Addressee(EVE),))
+        await acceptance.accept(envelope, spool)
+    await desk.round()
+    small, large = sorted(desk.kind.parcels, key=lambda one: one.address)
+    assert small.octets is not None
+    assert (small.address, small.octets()) == (BOB, MAIL)
+    assert (large.address, large.octets) == (EVE, None)
+
+
 async def test_a_copy_that_somebody_here_has_stays(desk: Desk) -> None:
     await desk.post(BOB, "carol@corp.example")
     await desk.round()
@@ -212,9 +252,10 @@ class TestWhoIsTold:
     async def test_of_success_if_he_asked_and_nobody_else_tells(self, desk: Desk) -> None:
         asked = frozenset({"SUCCESS"})
         await desk.post(Addressee(BOB, notify=asked), Addressee(EVE, notify=asked))
-        desk.told(bob=TAKEN, eve=dataclasses.replace(TAKEN, reports=True))
+        desk.told(bob=UNTOLD, eve=TAKEN)
         await desk.round()
         assert await desk.reports() == [[(BOB, Action.RELAYED, "2.0.0")]]
+        assert await desk.count("outgoing") == 0
 
     async def test_nobody_of_a_mail_from_nobody(self, desk: Desk) -> None:
         await desk.post(BOB, sender="")
@@ -242,10 +283,11 @@ class TestWhoIsTold:
         assert await desk.count("outgoing") == 0
 
     async def test_nobody_of_a_group_without_anybody_and_nothing_is_held_up_by_it(self, desk: Desk) -> None:
+        await desk.store.write(lambda tx: quota.change_status(tx, desk.made.mailboxes["carol"], MailboxStatus.DISABLED))
         address = addresses.parse_new("none@corp.example")
         await desk.store.write(
             lambda tx: groups.create(
-                tx, desk.made.id, address, name="None", members=["gone@corp.example"], allow=Allow.ANYONE, senders=()
+                tx, desk.made.id, address, name="None", members=["carol@corp.example"], allow=Allow.ANYONE, senders=()
             )
         )
         await desk.post(BOB, sender="none@corp.example")
@@ -298,14 +340,19 @@ class TestWhatComesBack:
         await desk.post(Addressee(AMY), sender=sender, mail=octets)
         await desk.round()
 
-    def report(self, *lines: str, envid: str = "", message_id: str = "<m1@corp.example>") -> bytes:
+    def code(self, desk: Desk, address: str = BOB) -> str:
+        """What the mail to him bore."""
+        return next(parcel.code for parcel in desk.kind.parcels if parcel.address == address)
+
+    def report(self, *lines: str, envid: str = "", code: str = "") -> bytes:
+        field = f"X-Mailroom-Recipient: {code}\r\n" if code else ""
         return make.multipart(
             ([], "Not delivered."),
             (
                 ["Content-Type: message/delivery-status"],
                 f"Original-Envelope-Id: {envid}\r\nReporting-MTA: dns; x\r\n\r\n" + "\r\n".join(lines) + "\r\n",
             ),
-            (["Content-Type: text/rfc822-headers"], f"Message-ID: {message_id}\r\n"),
+            (["Content-Type: text/rfc822-headers"], f"{field}Message-ID: <m1@corp.example>\r\n"),
             kind="report",
         )
 
@@ -317,36 +364,69 @@ class TestWhatComesBack:
         await desk.post(BOB, EVE)
         await desk.round()
         lines = (f"Final-Recipient: rfc822;{BOB.upper()}", "Action: failed", "Status: 5.2.2")
-        await self.bounce(desk, self.report(*lines))
+        await self.bounce(desk, self.report(*lines, code=self.code(desk)))
         assert await self.state(desk) == ("undelivered", "5.2.2 mailbox_full:")
         assert await self.state(desk, EVE) == ("sent", "")
         [entry] = [entry for entry in await desk.entries() if entry.address == BOB]
         assert entry.provider_id == "id"
         assert len(await desk.inbox()) == 1  # the report itself, and none of ours
 
-    async def test_is_known_by_our_own_code_wherever_the_mail_went(self, desk: Desk) -> None:
+    @pytest.mark.parametrize("by", ["envid", "code"])
+    async def test_is_known_by_our_own_code_wherever_the_mail_went(self, desk: Desk, by: str) -> None:
         await desk.post(BOB, EVE)
         await desk.round()
-        code = next(parcel.code for parcel in desk.kind.parcels if parcel.address == BOB)
         lines = ("Final-Recipient: rfc822;robert@elsewhere.example", "Action: failed", "Status: 5.1.1")
-        await self.bounce(desk, self.report(*lines, envid=code, message_id="<other@x>"))
+        await self.bounce(desk, self.report(*lines, **{by: self.code(desk)}))
         assert (await self.state(desk))[0] == "undelivered"
+
+    @pytest.mark.parametrize("action", ["failed", "delivered"])
+    async def test_from_who_has_not_had_the_mail_is_not_believed(self, desk: Desk, action: str) -> None:
+        await desk.post(BOB)
+        await desk.round()
+        for code in ("", "msg_guessed"):
+            lines = (f"Final-Recipient: rfc822;{BOB}", f"Action: {action}", "Status: 5.1.1")
+            await self.bounce(desk, self.report(*lines, envid=code, code=code))
+        assert await self.state(desk) == ("sent", "")
+
+    async def test_of_a_mail_that_others_like_us_have_sent_on_is_known_all_the_same(self, desk: Desk) -> None:
+        await desk.post(BOB)
+        await desk.round()
+        lines = (f"Final-Recipient: rfc822;{BOB}", "Action: failed", "Status: 5.2.2")
+        theirs = "msg_theirs\r\nX-Mailroom-Recipient: "
+        await self.bounce(desk, self.report(*lines, code=theirs + self.code(desk)))
+        assert (await self.state(desk))[0] == "undelivered"
+
+    async def test_keeps_nobody_from_hearing_that_it_failed(self, desk: Desk) -> None:
+        await desk.post(BOB)
+        desk.told(bob=NO)
+        await kinds.round_(desk.dispatch)
+        lines = (f"Final-Recipient: rfc822;{BOB}", "Action: delivered", "Status: 2.0.0")
+        report = written(self.report(*lines, code=self.code(desk)))
+        await desk.store.write(lambda tx: desk.posting.post(tx, report, Envelope("", (Addressee("bob@corp.example"),))))
+        facts = await desk.store.write(lambda tx: outbox.claim(tx, lease="x", until=tx.now + 1, limit=9))
+        [arrived] = [one.fact for one in facts if isinstance(one.fact, MailArrived)]
+        await desk.store.write(lambda tx: bounces.arrived(tx, arrived))
+        assert (await self.state(desk))[0] == "failed"
+        desk.watch.now += 1
+        await desk.round()
+        assert await desk.reports() == [[(BOB, Action.FAILED, "5.1.1")]]
 
     async def test_can_be_good_news(self, desk: Desk) -> None:
         await desk.post(BOB)
         await desk.round()
         lines = (f"Final-Recipient: rfc822;{BOB}", "Action: delivered", "Status: 2.0.0")
-        await self.bounce(desk, self.report(*lines))
+        await self.bounce(desk, self.report(*lines, code=self.code(desk)))
         assert await self.state(desk) == ("delivered", "")
         lines = (f"Final-Recipient: rfc822;{BOB}", "Action: failed", "Status: 5.0.0")
-        await self.bounce(desk, self.report(*lines))
+        await self.bounce(desk, self.report(*lines, code=self.code(desk)))
         assert (await self.state(desk))[0] == "delivered"  # late and contradictory: the table decides
 
     @pytest.mark.parametrize("action", ["delayed", "relayed", "expanded"])
     async def test_may_say_nothing_new(self, desk: Desk, action: str) -> None:
         await desk.post(BOB)
         await desk.round()
-        await self.bounce(desk, self.report(f"Final-Recipient: rfc822;{BOB}", f"Action: {action}", "Status: 4.0.0"))
+        lines = (f"Final-Recipient: rfc822;{BOB}", f"Action: {action}", "Status: 4.0.0")
+        await self.bounce(desk, self.report(*lines, code=self.code(desk)))
         assert await self.state(desk) == ("sent", "")
 
     @pytest.mark.parametrize(
@@ -372,7 +452,7 @@ class TestWhatComesBack:
         await desk.post(BOB)
         await desk.round()
         lines = (f"Final-Recipient: rfc822;{BOB}", "Action: failed", "Status: 5.1.1")
-        await self.bounce(desk, self.report(*lines), sender=EVE)
+        await self.bounce(desk, self.report(*lines, code=self.code(desk)), sender=EVE)
         assert await self.state(desk) == ("sent", "")
 
 

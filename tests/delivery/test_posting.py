@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -13,20 +14,33 @@ from typing import Any
 
 import pytest
 from dns.asyncresolver import Resolver
+from sqlalchemy import select
 
-from mailroom.core.errors import GroupRefused, MailboxDisabled, NotFound, OverQuota, RelayDenied
+from mailroom.core.clock import HOUR
+from mailroom.core.errors import (
+    ComeAgain,
+    DomainNotActive,
+    GroupRefused,
+    MailboxDisabled,
+    NotFound,
+    OverQuota,
+    RelayDenied,
+)
+from mailroom.delivery import posting
 from mailroom.delivery.checks.names import Names
 from mailroom.delivery.judge import Client, Judge
 from mailroom.delivery.posting import Caller, Envelope, Group, Local
 from mailroom.delivery.spool import Spool
-from mailroom.directory import addresses, groups
-from mailroom.directory.model import Allow
+from mailroom.directory import addresses, domains, groups
+from mailroom.directory.model import Allow, DomainState
 from mailroom.mailboxes import create, quota
 from mailroom.mailboxes.model import FolderRole, MailboxStatus
+from mailroom.storage import schema
 from mailroom.storage.ports import Store, Tx
-from tests import make
+from tests import dns, make
 from tests.delivery import town as town_
 from tests.delivery.town import Town
+from tests.stores import Watch
 
 
 @pytest.fixture
@@ -80,6 +94,57 @@ async def test_members_who_take_no_mail_keep_it_from_nobody_else(town: Town) -> 
     assert await town.is_counted()
 
 
+async def reported(town: Town) -> dict[str, str]:
+    """What the last mail on its way out reports: each recipient's status."""
+    (to, content) = (await town.left())[-1]
+    message = await town.text(content["mail"])
+    assert (to, content["from"]) == ("bob@out.example", "")
+    assert "report-type=delivery-status" in message
+    return dict(re.findall(r"Final-Recipient: rfc822;(\S+)\r\nAction: failed\r\nStatus: (\S+)", message))
+
+
+async def test_the_sender_is_told_of_members_who_do_not_get_it(town: Town) -> None:
+    await town.group("inner", "carol@corp.example", "abuse@corp.example")
+    await town.group("all", "amy@corp.example", "bob@corp.example", "gone@corp.example", "inner@corp.example")
+    made = town.made.mailboxes
+    await town.send("carol@corp.example")
+
+    def work(tx: Tx) -> None:
+        quota.change_status(tx, made["bob"], MailboxStatus.DISABLED)
+        quota.change(tx, made["carol"], 1)
+
+    await town.store.write(work)
+    await town.send("all@corp.example")
+    assert await town.kept() == {"amy": 1, "carol": 1}
+    expected = {"bob@corp.example": "5.2.1", "gone@corp.example": "5.1.1", "carol@corp.example": "5.2.2"}
+    assert await reported(town) == expected
+    assert await town.is_counted()
+    # A report comes from nobody, and nobody is told of it; nor who does not want to be.
+    await town.send("all@corp.example", sender="")
+    for notify in ("NEVER", "DELAY"):
+        found = await town.acceptance.find("all@corp.example", size=0)
+        with acceptance_spool(town) as spool:
+            to = replace(found, notify=frozenset({notify}))
+            await town.acceptance.accept(Envelope("bob@out.example", (to,)), spool)
+    assert [address for address, _ in await town.left()] == ["bob@out.example"]
+    # One of us finds it in his inbox.
+    await town.send("all@corp.example", sender="dave@corp.example")
+    assert await town.kept() == {"amy": 5, "carol": 1, "dave": 1}
+
+
+@pytest.mark.parametrize("client", ["127.0.0.1", "192.0.2.1"], ids=["believed", "forged"])
+async def test_who_is_perhaps_forged_is_told_of_nobody(town: Town, client: str) -> None:
+    await town.group("all", "amy@corp.example", "gone@corp.example")
+    async with dns.serving() as names:
+        judge = Judge(town.store, Names(names.resolver), "mx.corp.example", (ip_network("127.0.0.0/8"),), _post)
+        acceptance = replace(town.acceptance, judge=judge)
+        found = await acceptance.find("all@corp.example", size=0, client=Client(client), sender="bob@out.example")
+        with acceptance_spool(town) as spool:
+            await acceptance.accept(Envelope("bob@out.example", (found,), client=Client(client)), spool)
+    assert await town.kept() == {"amy": 1}
+    assert [address for address, _ in await town.left()] == ["bob@out.example"] * (client == "127.0.0.1")
+
+
 async def test_a_group_whose_members_are_all_gone_refuses(town: Town) -> None:
     await town.group("old", "gone@corp.example", "older@corp.example")
     await town.group("older", "gone@corp.example")
@@ -90,18 +155,29 @@ async def test_a_group_whose_members_are_all_gone_refuses(town: Town) -> None:
     assert await town.kept() == {"amy": 1}
 
 
-async def test_junk_to_a_group_is_junk(town: Town) -> None:
+async def test_junk_to_a_group_is_junk(town: Town, watch: Watch) -> None:
     await town.group("all", "amy@corp.example", "bob@corp.example")
+    await town.group("some", "zoe@out.example", "bob@corp.example")
+    await town.group("others", "zoe@out.example")
     await town.forward("amy", "zoe@out.example", keeps=False)
     acceptance = town.acceptance
-    group = await acceptance.find("all@corp.example", size=0)
     with acceptance.spool() as spool:
         spool.write(make.mail())
         letter = await acceptance.letters.take(spool, spool.finish())
-    envelope = Envelope("x@out.example", (group,))
-    await town.store.write(lambda tx: acceptance.posting.post(tx, letter, envelope, role=FolderRole.JUNK))
-    assert [len(await town.mails(who, "Junk")) for who in ("amy", "bob")] == [1, 1]
+
+    async def post(to: str, sender: str = "x@out.example") -> None:
+        envelope = Envelope(sender, (await acceptance.find(to, size=0, sender=sender),))
+        await town.store.write(lambda tx: acceptance.posting.post(tx, letter, envelope, role=FolderRole.JUNK))
+
+    await post("all@corp.example")
+    await post("some@corp.example")
+    assert [len(await town.mails(who, "Junk")) for who in ("amy", "bob")] == [1, 2]
     assert (await town.kept(), await town.left(), await town.told()) == ({}, [], [])
+    # What nobody here would keep is refused.
+    back = acceptance.posting.srs.forward("li@out.example", domain="corp.example", now=watch.now)
+    for to, sender in (("others@corp.example", "x@out.example"), (back, "")):
+        with pytest.raises(MailboxDisabled):
+            await post(to, sender)
 
 
 @pytest.mark.parametrize("local", [True, False], ids=["ours", "theirs"])
@@ -114,14 +190,17 @@ async def test_ten_thousand_members(store: Store, tmp_path: Path, *, local: bool
     await town.send("all@corp.example")
     assert time.monotonic() - began < 60
     assert len(await town.kept()) == (len(people) if local else 0)
-    assert len(await town.left()) == (0 if local else groups.MEMBERS_MOST)
+    # Of those who are gone the sender is told, in few words.
+    left = await town.left()
+    assert len(left) == (1 if local else groups.MEMBERS_MOST)
+    assert not local or left[0][1]["size"] < 64 * 1024
 
 
 async def allowed(town: Town, sender: str, *, known: bool) -> bool:
-    posting = town.acceptance.posting
+    post = town.acceptance.posting
     try:
         found = await town.store.read(
-            lambda tx: posting.find(tx, "list@corp.example", size=0, caller=Caller(sender, is_known=known))
+            lambda tx: post.find(tx, "list@corp.example", size=0, caller=Caller(sender, is_known=known))
         )
     except GroupRefused:
         return False
@@ -206,6 +285,35 @@ async def test_a_bounce_of_what_was_sent_on_goes_back_to_the_sender(town: Town) 
     # A bounce comes from nobody; what comes from somebody is no bounce.
     with pytest.raises(NotFound):
         await town.acceptance.find(content["from"], size=0, sender="eve@out.example")
+
+
+async def test_whoever_knows_such_an_address_cannot_write_to_the_sender_without_end(town: Town, watch: Watch) -> None:
+    await town.forward("amy", "zoe@out.example", keeps=False)
+    await town.send("amy@corp.example", sender="li@out.example")
+    await town.send("amy@corp.example", sender="yan@out.example")
+    (_, content), (_, other) = await town.left()
+    for _ in range(100):
+        await town.send(content["from"], sender="")
+    with pytest.raises(ComeAgain):
+        await town.acceptance.find(content["from"].upper(), size=0)
+    await town.acceptance.find(other["from"], size=0)
+    watch.now += HOUR
+    await town.send(content["from"], sender="")
+    assert [address for address, _ in await town.left()].count("li@out.example") == 101
+    watch.now += 25 * HOUR
+    await town.store.write(posting.forget)
+    assert await town.store.read(lambda tx: tx.all(select(schema.sent_counts))) == []
+
+
+async def test_such_an_address_is_one_of_a_domain_of_ours_that_works(town: Town) -> None:
+    await town.forward("amy", "zoe@out.example", keeps=False)
+    await town.send("amy@corp.example")
+    [(_, content)] = await town.left()
+    with pytest.raises(NotFound):
+        await town.acceptance.find(content["from"].replace("@corp", "@evil"), size=0)
+    await town.store.write(lambda tx: domains.change_state(tx, "corp.example", DomainState.DISABLED))
+    with pytest.raises(DomainNotActive):
+        await town.acceptance.find(content["from"], size=0)
 
 
 async def test_a_mail_for_elsewhere_is_not_taken(town: Town) -> None:

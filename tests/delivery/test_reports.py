@@ -5,12 +5,16 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 
-from mailroom.delivery import reports
+from mailroom.core.clock import DAY
+from mailroom.delivery import queries, reports
 from mailroom.delivery.posting import Envelope
+from mailroom.mime import reports as reading
 from mailroom.storage.ports import Store
 from tests import make
+from tests.stores import Watch
 
 
 def report(number: int, *, failures: int = 0) -> bytes:
@@ -45,3 +49,20 @@ async def test_few_and_small_ones_are_written_down(store: Store, tmp_path: Path)
             await acceptance.accept(Envelope("r@out.example", (found,)), spool)
     kept = await store.read(lambda tx: reports.kept(tx, "corp.example", limit=10))
     assert sorted(one.passed for one in kept) == [1, 2]
+
+
+async def test_they_are_kept_for_thirteen_months_and_not_without_end(store: Store, watch: Watch) -> None:
+    await make.organisation(store)
+    for number in range(4):
+        found = reading.read(report(number))
+        await store.write(partial(reports.keep, found=found))
+        watch.now += 100 * DAY
+
+    async def kept() -> list[int]:
+        return sorted(one.passed for one in await store.read(lambda tx: reports.kept(tx, "corp.example", limit=10)))
+
+    await store.write(reports.forget)
+    assert await kept() == [1, 2, 3]
+    await store.write(lambda tx: queries.cap_reports(tx, "other.example", most=0))
+    await store.write(lambda tx: queries.cap_reports(tx, "corp.example", most=2))
+    assert await kept() == [2, 3]

@@ -50,6 +50,7 @@ async def test_forwarding_and_reply_are_two_switches(town: Town) -> None:
     ("wanted", "refusal"),
     [
         (Forwarding(("nobody",)), InvalidAddress),
+        (Forwarding(("zoe@out.example", "nobody@corp.example")), NotFound),
         (Forwarding(tuple(f"z{number}@out.example" for number in range(6))), TooMany),
         (AutoReply(" "), InvalidValue),
         (AutoReply("x" * 10_001), InvalidValue),

@@ -72,6 +72,14 @@ def test_nor_is_what_somebody_has_changed() -> None:
     assert OTHER.original(rewritten, now=NOW) is None
 
 
+def test_an_address_of_one_kind_is_none_of_the_other() -> None:
+    # Who writes as SRS1 chooses all that stands behind the first sign: it must not become an SRS0 of his.
+    for forged in ("SRS1=X=AB=victim.example=bob@evil.example", "SRS0=+victim.example=bob@AB"):
+        rewritten = SRS.forward(forged, domain="corp.example", now=NOW)
+        assert rewritten.startswith("SRS1=")
+        assert SRS.original(rewritten.replace("SRS1=", "SRS0=", 1), now=NOW) is None
+
+
 @given(st.text(max_size=80), st.text(max_size=80))
 def test_no_text_makes_it_fall_over(sender: str, address: str) -> None:
     rewritten = SRS.forward(sender, domain="corp.example", now=NOW)

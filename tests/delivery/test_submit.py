@@ -30,10 +30,11 @@ from mailroom.core.errors import (
 )
 from mailroom.core.ids import ContentId
 from mailroom.core.settings import Limits
+from mailroom.delivery import posting
 from mailroom.delivery.posting import Addressee, Envelope
 from mailroom.delivery.spool import SMALL
 from mailroom.delivery.submit import Submission
-from mailroom.directory import access, addresses, dkim_keys, domains, members, policies
+from mailroom.directory import access, addresses, dkim_keys, domains, groups, members, policies
 from mailroom.directory.model import DomainState, MemberStatus, Principal
 from mailroom.mailboxes import create, quota, read
 from mailroom.mailboxes.model import Flag, FolderRole, Mail, MailboxStatus
@@ -124,7 +125,8 @@ MAY_NOT: dict[str, type[Refusal]] = {
 
 @pytest.mark.parametrize("address", [*MAY, "amy@active.example", "amy@abnormal.example"])
 async def test_a_member_sends_as_whom_he_is_and_as_those_he_works_for(office: Office, address: str) -> None:
-    await office.send("amy", make.mail(sender=address or AMY), "bob@corp.example", sender=address)
+    again = [f"Resent-From: {address or AMY}", f"Resent-Sender: {AMY}"]
+    await office.send("amy", make.mail(sender=address or AMY, more=again), "bob@corp.example", sender=address)
     assert len(await office.mails("bob")) == 1
 
 
@@ -137,6 +139,10 @@ async def test_and_as_nobody_else(office: Office, address: str) -> None:
             await office.send("amy", make.mail(sender=forged), "bob@corp.example")
     with pytest.raises(MAY_NOT[address]):
         await office.send("amy", make.mail(sender=AMY, more=[f"Sender: {address}"]), "bob@corp.example")
+    for name in ("Resent-From", "Resent-Sender"):
+        again = make.mail(sender=AMY, more=["Resent-From: amy@corp.example", f"{name}: x <{address}>"])
+        with pytest.raises(MAY_NOT[address]):
+            await office.send("amy", again, "bob@corp.example")
     assert await office.mails("bob") == []
 
 
@@ -325,8 +331,25 @@ async def test_recipients_are_counted_by_the_hour_and_the_day(office: Office, wa
         await office.send("amy", mail, "c@out.example")
     watch.now += 22 * HOUR
     await office.send("amy", mail, "c@out.example", "d@out.example", "e@out.example")
-    assert len([who for (who,) in await office.rows(schema.sent_counts.c.who) if who.startswith("member")]) == 3
+    await office.store.write(posting.forget)
+    assert len([who for (who,) in await office.rows(schema.sent_counts.c.who) if who.startswith("member")]) == 2
     assert len(await office.outgoing()) == 5
+
+
+async def test_a_group_counts_with_those_elsewhere_who_have_it_from_there(office: Office) -> None:
+    office.submission = replace(office.submission, limits=Limits(sent_per_hour=4))
+    to = "all@corp.example"
+    members_ = ["bob@corp.example", "a@out.example", "b@out.example", "c@out.example"]
+    await office.store.write(
+        lambda tx: groups.create(tx, office.made.id, addresses.parse_new(to), name="All", members=members_)
+    )
+    await office.send("amy", make.mail(sender=AMY), to)
+    with pytest.raises(SendingLimit):
+        await office.send("amy", make.mail(sender=AMY), "bob@corp.example")
+    office.submission = replace(office.submission, limits=Limits(sent_per_hour=3))
+    with pytest.raises(SendingLimit):
+        await office.send("bob", make.mail(sender="bob@corp.example"), to)
+    assert len(await office.rows(schema.recipients.c.id)) == 3
 
 
 async def test_two_mails_at_once_do_not_pass_the_limit_together(office: Office) -> None:

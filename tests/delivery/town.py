@@ -4,8 +4,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from mailroom.delivery.accept import Acceptance
 from mailroom.delivery.posting import Local
 from mailroom.delivery.rules import AutoReply, Forwarding
 from mailroom.directory import addresses, groups
-from mailroom.directory.model import Allow, Group
+from mailroom.directory.model import AddressRole, Allow, Group
 from mailroom.events import outbox
 from mailroom.mailboxes import folders, read
 from mailroom.mailboxes.model import Content
@@ -55,15 +56,33 @@ class Town:
 
         def work(tx: Tx) -> Group:
             address = addresses.parse_new(f"{local}@{make.DOMAIN}")
-            return groups.create(
-                tx, self.made.id, address, name=local.capitalize(), members=members, allow=allow, senders=senders
-            )
+            with self._there(tx, members):
+                return groups.create(
+                    tx, self.made.id, address, name=local.capitalize(), members=members, allow=allow, senders=senders
+                )
 
         return await self.store.write(work)
 
     async def forward(self, who: str, *to: str, keeps: bool = True) -> None:
         """A mailbox forwards."""
-        await self.store.write(lambda tx: rules.forward(tx, self.made.mailboxes[who], Forwarding(to, keeps)))
+
+        def work(tx: Tx) -> None:
+            with self._there(tx, to):
+                rules.forward(tx, self.made.mailboxes[who], Forwarding(to, keeps))
+
+        await self.store.write(work)
+
+    @contextlib.contextmanager
+    def _there(self, tx: Tx, texts: Sequence[str]) -> Iterator[None]:
+        """While an address of ours is named somebody has it, though it may be given up afterwards."""
+        named = dict.fromkeys(addresses.parse(text) for text in texts)
+        lent = [one for one in named if one.domain == make.DOMAIN and addresses.resolve(tx, one) is None]
+        holder = next(iter(self.made.mailboxes.values()))
+        for one in lent:
+            addresses.take(tx, one, holder, AddressRole.ALIAS)
+        yield
+        for one in lent:
+            addresses.release(tx, one, holder)
 
     async def reply(self, who: str, text: str = "I am away.", **more: Any) -> None:
         """A mailbox replies by itself."""

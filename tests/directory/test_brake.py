@@ -101,6 +101,17 @@ async def test_many_at_once_get_no_more_tries_than_many_in_a_row(store: Store) -
     assert answers.count(None) == 5
 
 
+async def test_nor_do_many_names_at_once_once_a_network_has_been_guessing(store: Store, watch: Watch) -> None:
+    brake = Brake(store)
+    for number in range(20):
+        await fail(brake, f"name{number}", f"2001:db8::{number:x}")
+    for _ in range(2):
+        watch.now += MINUTE
+        tries = (fail(brake, f"other{number}", f"2001:db8::{number:x}") for number in range(40))
+        answers = await asyncio.gather(*tries, return_exceptions=True)
+        assert answers.count(None) == 1
+
+
 @pytest.mark.parametrize(
     "spelling",
     ["AMY@corp.example", '"amy"@corp.example', '"a\\my"@corp.example', "amy@CORP.example.", "amy@ｃorp.example"],

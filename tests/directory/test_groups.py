@@ -65,6 +65,8 @@ async def test_a_group_is_made_found_and_given_up(store: Store) -> None:
         ({"name": "a\nb"}, InvalidValue),
         ({"members": []}, InvalidValue),
         ({"members": ["nobody"]}, InvalidAddress),
+        ({"members": ["amy@corp.example", "nobody@corp.example"]}, NotFound),
+        ({"members": ["amy@corp.example", "amy+x@corp.example", "no+amy@corp.example"]}, NotFound),
         ({"members": [f"p{number}@out.example" for number in range(groups.MEMBERS_MOST + 1)]}, TooMany),
         ({"senders": ["amy@corp.example"]}, InvalidValue),
         ({"allow": Allow.CUSTOM}, InvalidValue),
@@ -109,6 +111,10 @@ async def test_members_come_and_go(store: Store) -> None:
         await store.write(lambda tx: groups.remove(tx, made, "bob@corp.example"))
     await store.write(lambda tx: groups.replace(tx, made, ["zoe@out.example", "all@corp.example"]))
     assert await store.read(lambda tx: groups.members(tx, made.id)) == ["all@corp.example", "zoe@out.example"]
+    with pytest.raises(NotFound, match="nobody@corp"):
+        await store.write(lambda tx: groups.add(tx, made, ["amy@corp.example", "Nobody@Corp.example"]))
+    # These are always somebody's.
+    await store.write(lambda tx: groups.add(tx, made, ["amy+x@corp.example", "abuse@corp.example"]))
 
 
 async def test_rights_and_names_change(store: Store) -> None:

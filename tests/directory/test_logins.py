@@ -9,12 +9,14 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import cast
 
 import pytest
 import pytest_asyncio
 
 from mailroom.core.clock import HOUR, MINUTE, SECOND
 from mailroom.core.errors import (
+    AccountDisabled,
     InvalidValue,
     LoginBlocked,
     NotFound,
@@ -197,8 +199,10 @@ async def test_what_is_disabled_lets_nobody_in(office: Office, close: Change, wa
     await way(office)("amy")
     await way(office)("amy", shown)
     await office.store.write(lambda tx: close(tx, office))
-    assert await no(way(office)("amy")) is WrongCredentials
-    assert await no(way(office)("amy", shown)) is WrongCredentials
+    assert await no(way(office)("amy")) is AccountDisabled
+    assert await no(way(office)("amy", shown)) is AccountDisabled
+    # Only who has the password learns of it.
+    assert await no(way(office)("amy", "wrong")) is WrongCredentials
 
 
 @in_each_way
@@ -353,6 +357,46 @@ async def test_a_salt_does_not_tell_who_is_there(office: Office) -> None:
     # A userid and the address that goes with it share a salt, whether or not they are anybody's.
     for name in ("amy", "nobody"):
         assert salts[name] == await office.salt(f"{name}@corp.example")
+
+
+async def test_nor_do_several_of_one_name(office: Office) -> None:
+    def more(tx: Tx) -> None:
+        domains.add(tx, office.organisation.id, "second.example", state=DomainState.ACTIVE)
+        create.alias(tx, office.organisation.mailboxes["amy"], addresses.parse_new("amy@second.example"))
+        create.alias(tx, office.organisation.mailboxes["carol"], addresses.parse_new("info@second.example"))
+
+    await office.store.write(more)
+    shown = []
+    for name in ("amy", "bob", "sales", "info", "nobody"):
+        forms = [name, name.upper(), f'"{name}"@corp.example', f"{name}+x@corp.example", f"{name}@"]
+        forms += [f"{name.upper()}@{domain}.example" for domain in ("corp", "second", "out")]
+        salts = [await office.salt(form) for form in forms]
+        shown.append([salts.index(salt) for salt in salts])
+    assert shown == [[0, 0, 0, 3, 4, 0, 0, 0]] * 5
+
+
+class Counting:
+    """A transaction that counts what it is asked."""
+
+    def __init__(self, tx: Tx) -> None:
+        self._tx = tx
+        self.asked = 0
+
+    def __getattr__(self, name: str) -> object:
+        self.asked += name in {"all", "first"}
+        return getattr(self._tx, name)
+
+
+@pytest.mark.parametrize("form", ["{}", "{}@corp.example", "{}@out.example", "{}+x@corp.example"])
+@pytest.mark.parametrize("find", [logins._find_login, partial(logins._find, service=Service.IMAP)])
+async def test_nor_does_the_number_of_questions(office: Office, find: Callable[[Tx, str], object], form: str) -> None:
+    def count(tx: Tx, name: str) -> int:
+        counting = Counting(tx)
+        find(cast("Tx", counting), form.format(name))
+        return counting.asked
+
+    counts = {name: await office.store.read(lambda tx, name=name: count(tx, name)) for name in ("amy", "sales", "none")}  # type: ignore[misc] # of a loop
+    assert len(set(counts.values())) == 1, counts
 
 
 async def test_a_wrong_name_costs_the_work_of_a_wrong_password(office: Office) -> None:

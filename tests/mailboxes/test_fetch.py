@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import select
 
 from mailroom.core.errors import NotFound, Unavailable
-from mailroom.core.ids import ContentId, FolderId, MailboxId, Modseq
+from mailroom.core.ids import ContentId, FolderId, MailboxId
 from mailroom.mailboxes import append, change, contents, fetch
 from mailroom.mailboxes.change import How
 from mailroom.mailboxes.contents import Bodies
@@ -55,21 +55,6 @@ async def test_however_uids_are_named_each_is_told_of_once(store: Store, uids: l
     assert {row[1] for row in rows} <= {Flag.SEEN}
     seen = [row[0] for row in await store.read(lambda tx: fetch.flags(tx, folder, EVERY)) if row[1] & Flag.SEEN]
     assert seen == there
-
-
-async def test_only_what_has_changed_since(store: Store) -> None:
-    folder = await filled(store, 30)
-    marked = await store.write(lambda tx: change.mark(tx, folder, ((7, 9),), How.ADD, Marks(Flag.FLAGGED)))
-    since = Modseq(marked.modseq - 1)
-    for uids, there in ((EVERY, [7, 8, 9]), (((8, 30),), [8, 9]), (((1, 2), (9, 9)), [9])):
-        flags, rows = await store.read(
-            lambda tx, uids=uids: (  # type: ignore[misc]  # a lambda's default
-                fetch.flags(tx, folder, uids, since=since),
-                fetch.rows(tx, folder, uids, Item.PREVIEW, since=since),
-            )
-        )
-        assert [row[0] for row in flags] == [row[0] for row in rows] == there
-        assert {row[3] for row in flags} == {marked.modseq}
 
 
 async def test_a_row_has_what_was_asked_for_in_order(store: Store) -> None:

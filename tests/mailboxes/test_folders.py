@@ -62,6 +62,17 @@ async def test_no_folder_hides_behind_what_is_shared(store: Store) -> None:
         await refused(store, InvalidValue, amy, "a", name)
 
 
+@pytest.mark.parametrize("part", ["", " ", " a", "a ", ".", "..", "*", "a*b", "50%", "a\tb", "a\0", "a\x7f", "\u202e"])
+async def test_what_is_no_name_of_a_folder(part: str, store: Store) -> None:
+    amy = await amys(store)
+    await made(store, amy, "z", "...", ".hidden", "a..b")
+    for name in (part, f"{part}/a", f"a/{part}", f"a/{part}/b"):
+        with pytest.raises(InvalidValue):
+            await made(store, amy, name)
+        await refused(store, InvalidValue, amy, "z", name)
+    assert await names(store, amy) == {"z", "...", ".hidden", "a..b"}
+
+
 async def test_a_mailbox_has_one_folder_of_a_role(store: Store) -> None:
     amy = await amys(store)
     await store.write(lambda tx: folders.create(tx, amy, "Archive", role=FolderRole.ARCHIVE))

@@ -7,7 +7,6 @@ from __future__ import annotations
 import contextlib
 from typing import Any
 
-import apsw
 import pytest
 from sqlalchemy.sql.expression import Executable
 
@@ -16,7 +15,7 @@ from mailroom.mailboxes.model import NO_FLAGS, Flag
 from mailroom.mailboxes.queries import blobs, contents, folders, mailboxes, mails, search
 from mailroom.mailboxes.query import Changed, Flagged
 from mailroom.mailboxes.search import _plan
-from mailroom.storage.engines.sqlite import statements
+from mailroom.storage.engines.sqlite import connect, statements
 
 LISTS = {"uids": [1, 2], "ids": [1, 2], "folder_ids": [1, 2]}
 
@@ -30,11 +29,10 @@ PLANS = {
     "the collector": (blobs._COLLECTABLE_BLOBS, "blobs_unreferred"),
     "flags of a range": (mails._FLAGS_OF.range, BY_KEY),
     "flags of some": (mails._FLAGS_OF.named, BY_KEY),
-    "flags since": (mails._FLAGS_SINCE.range, "mails_modseq (folder_id=? AND modseq>?)"),
-    "flags of some since": (mails._FLAGS_SINCE.named, "mails_modseq (folder_id=? AND modseq>?)"),
-    "rows since": (mails._rows(("envelope",), since=True).range, "mails_modseq (folder_id=? AND modseq>?)"),
-    "rows of some": (mails._rows(("envelope",), since=False).named, BY_KEY),
+    "rows of some": (mails._rows(("envelope",)).named, BY_KEY),
     "what a view has missed": (mails._CHANGED, "mails_modseq (folder_id=? AND modseq>?)"),
+    "the rest of it": (mails._CHANGED_REST, BY_KEY),
+    "which it has missed": (mails._CHANGED_UIDS, "COVERING INDEX mails_modseq (folder_id=? AND modseq>?)"),
     "what has gone": (mails._VANISHED, "expunged_modseq (folder_id=? AND modseq>?)"),
     "new mails": (mails._UIDS_ABOVE, BY_KEY),
     "the first unseen": (mails._FIRST_UNSEEN, "mails_unseen (folder_id=?"),
@@ -49,6 +47,8 @@ PLANS = {
     "remove": (mails._REMOVE.named, BY_KEY),
     "sort": (mails._BY_SAID.named, BY_KEY),
     "search unseen": (searching(Flagged(Flag.SEEN, NO_FLAGS)), "mails_unseen (folder_id=? AND uid"),
+    "search unseen alone": (search._of_index("mails_unseen"), "COVERING INDEX mails_unseen (folder_id=? AND uid"),
+    "search all": (search._of_index(""), BY_KEY),
     "search deleted": (searching(Flagged(Flag.DELETED, Flag.DELETED)), "mails_deleted (folder_id=? AND uid"),
     "search modseq": (searching(Changed(Modseq(5))), "mails_modseq (folder_id=? AND modseq>?)"),
     "search": (searching(Flagged(Flag.SEEN, Flag.SEEN)), BY_KEY),
@@ -70,7 +70,7 @@ def test_no_more_is_read_than_is_asked_for(sqlite_url: str, statement: Executabl
     given = dict.fromkeys(statement.compile().params, 1) | LISTS  # type: ignore[attr-defined]  # executables are compiled elements
     text, values = statements.get(statement).bind(given)
     used = {name: value for name, value in values.items() if f":{name}" in text}
-    with contextlib.closing(apsw.Connection(sqlite_url.removeprefix("sqlite:///"))) as file:
+    with contextlib.closing(connect(sqlite_url.removeprefix("sqlite:///"))) as file:
         plan = [str(row[3]) for row in file.execute(f"EXPLAIN QUERY PLAN {text}", used)]
     assert any(expected in step for step in plan), plan
     assert not any(step.startswith(("SCAN mails", "SCAN contents", "SCAN folders")) for step in plan), plan

@@ -99,6 +99,16 @@ async def test_many_changes_come_piece_by_piece(store: Store) -> None:
     assert await store.read(pieces) == list(range(1, 26))
 
 
+async def test_which_have_changed_since(store: Store) -> None:
+    folder = await filled(store, 30)
+    since, below = await store.read(lambda tx: state(tx, folder))
+    for uids in ((7, 9), (2, 2), (30, 30)):
+        await store.write(lambda tx, uids=uids: change.mark(tx, folder, (uids,), How.ADD, Marks(Flag.FLAGGED)))  # type: ignore[misc]  # a lambda's default
+    for limit, changed in ((below, [2, 7, 8, 9, 30]), (Uid(9), [2, 7, 8])):
+        found = await store.read(lambda tx, limit=limit: views.changed_uids(tx, folder, since=since, below=limit))  # type: ignore[misc]  # likewise
+        assert list(found) == changed
+
+
 @given(some.sets(some.integers(1, 60)), some.integers(0, 60))
 @settings(max_examples=200)
 def test_ranges_are_few_and_hold_just_what_they_were_made_of(uids: set[int], above: int) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 from mailroom.core.clock import MINUTE, SECOND
 from mailroom.core.ids import SenderId
 from mailroom.core.secrets import Secret
+from mailroom.delivery import outgoing
 from mailroom.messaging import log, queries, send
 from mailroom.messaging.dispatch import Dispatch
 from mailroom.messaging.model import Draft, Entry, Origin, Sender
@@ -88,8 +89,8 @@ def senders(folder: Path, kind: Told) -> Senders:
 
 
 def dispatch(store: Store, ways: Senders, clock: Callable[[], int]) -> Dispatch:
-    numbers = itertools.count(1)
-    return Dispatch(store, ways, clock, lambda: f"lease-{next(numbers)}", lambda: 0.5)
+    leases = map("lease-{}".format, itertools.count(1))
+    return Dispatch(store, ways, clock, leases.__next__, lambda: 0.5, outgoing.release, outgoing.octets)
 
 
 def save(tx: Tx, ways: Senders, code: str = "way") -> SenderId:
@@ -119,7 +120,8 @@ async def states(store: Store) -> dict[str, str]:
 
 async def round_(dispatch: Dispatch) -> int:
     """Begin what is due, and wait for its end; how much it was."""
-    begun = await dispatch._begin()
+    begun = await dispatch._turn()
     while dispatch._tasks:
         await asyncio.wait(dispatch._tasks)
+    await dispatch._write_down(dispatch._take(), lambda _: ())
     return begun

@@ -150,14 +150,6 @@ class TestOthers:
             ("eve@out.example", "5.1.1", Reason.USER_UNKNOWN),
         ]
 
-    def test_a_beginning_is_better_than_nothing(self) -> None:
-        octets = prose(QMAIL)
-        header, _, text = octets.partition(b"\r\n\r\n")
-        report = bounce.glance(header + b"\r\n\r\n", text.decode()[:200])
-        assert report is not None
-        assert [fate.recipient for fate in report.fates] == ["bob@out.example"]
-        assert bounce.glance(b"Subject: Hello\r\n\r\n", "Hi <bob@out.example>") is None
-
     def test_a_warning_is_no_failure(self) -> None:
         report = parse(
             prose(

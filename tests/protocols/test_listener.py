@@ -339,6 +339,37 @@ async def test_who_shakes_no_hands_is_counted_and_cut_off_at_the_stop(
         await stopping
 
 
+@LOOPS
+@pytest.mark.parametrize("listen", ["smtp", "pop3"])
+def test_who_says_no_goodbye_in_tls_does_not_hold_up_the_stop(
+    new_loop: Callable[[], asyncio.AbstractEventLoop],
+    acceptance: FakeAcceptance,
+    certified: tuple[ssl.SSLContext, ssl.SSLContext],
+    listen: str,
+) -> None:
+    server, client = certified
+
+    def greet(port: int) -> ssl.SSLSocket:
+        secure = client.wrap_socket(
+            socket.create_connection(("127.0.0.1", port), timeout=10), server_hostname="127.0.0.1"
+        )
+        assert secure.recv(1)
+        return secure
+
+    async def walk() -> None:
+        manifest = next(one for one in catalogue.manifests() if one.listen == listen)
+        listener = Listener(manifest.open(house_of(acceptance)), limits=Limits(), tls=server)
+        await listener.start("127.0.0.1:0")
+        mute = await asyncio.to_thread(greet, listener.port)
+        async with asyncio.timeout(20):
+            await listener.stop(grace=60)
+        said = mute.recv(1000) + mute.recv(1000)  # that we go has been said, and is there to be read
+        mute.close()
+        assert said
+
+    run_in(new_loop, walk())
+
+
 @pytest.mark.parametrize("octets", [b"EHLO c\r\n", b"\x16\x03\x01\xff\xff" + bytes(100)])
 async def test_what_is_no_handshake_is_cut_off(
     acceptance: FakeAcceptance, certified: tuple[ssl.SSLContext, ssl.SSLContext], octets: bytes

@@ -7,10 +7,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+import ssl
 from collections.abc import AsyncIterator
 from ipaddress import ip_network
 
 import pytest
+import trustme
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import Receive, Scope, Send
@@ -56,15 +58,21 @@ class Here:
 
 @contextlib.asynccontextmanager
 async def served(
-    limits: Limits | None = None, *, proxies: tuple[Network, ...] = (), patience: float = 10.0
+    limits: Limits | None = None,
+    *,
+    proxies: tuple[Network, ...] = (),
+    patience: float = 10.0,
+    grace: float = 5,
+    tls: ssl.SSLContext | None = None,
 ) -> AsyncIterator[Here]:
     here = Here()
-    server = Server(here, grace=5, limits=limits or Limits(), proxies=proxies, patience=patience)
+    server = Server(here, grace=grace, limits=limits or Limits(), proxies=proxies, patience=patience, tls=tls)
     listening = socket.create_server(("127.0.0.1", 0))
     here.port = listening.getsockname()[1]
     running = asyncio.create_task(server.serve(sockets=[listening]))
     try:
-        await here.ask(GET + b"Connection: close\r\n\r\n")
+        if tls is None:
+            await here.ask(GET + b"Connection: close\r\n\r\n")
         yield here
     finally:
         here.go_on.set()
@@ -166,3 +174,21 @@ async def test_who_calls_through_a_proxy_is_who_it_says_and_is_counted_by_the_ap
         _, other = await here.call()
         assert (await here.ask(asked)).endswith(b"192.0.2.7 0")
         other.close()
+
+
+async def test_who_says_no_goodbye_in_tls_does_not_hold_up_the_stop() -> None:
+    authority = trustme.CA()
+    server, client = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ssl.create_default_context()
+    authority.issue_cert("127.0.0.1").configure_cert(server)
+    authority.configure_trust(client)
+
+    def ask(port: int) -> ssl.SSLSocket:
+        plain = socket.create_connection(("127.0.0.1", port), timeout=10)
+        secure = client.wrap_socket(plain, server_hostname="127.0.0.1")
+        secure.sendall(GET + b"\r\n")
+        assert secure.recv(4) == b"HTTP"
+        return secure
+
+    async with served(grace=60, tls=server) as here:  # and ends in ten seconds at most
+        mute = await asyncio.to_thread(ask, here.port)
+    mute.close()

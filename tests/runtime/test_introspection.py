@@ -35,11 +35,10 @@ def answer(said: Any, *, status: str = "200 OK") -> bytes:
     return b"HTTP/1.1 %b\r\nContent-Length: %d\r\n\r\n%b" % (status.encode(), len(body), body)
 
 
-async def ask(http: Http, said: Any, *, status: str = "200 OK", user: str = "username") -> Bearer | None:
+async def ask(http: Http, said: Any, *, status: str = "200 OK", **settings: str) -> Bearer | None:
     async with peer(says(answer(said, status=status))) as port:
-        return await Introspection(http, Oauth(introspection=f"http://127.0.0.1:{port}/introspect", user=user))(
-            Secret("t")
-        )
+        oauth = Oauth(introspection=f"http://127.0.0.1:{port}/introspect", **settings)
+        return await Introspection(http, oauth)(Secret("t"))
 
 
 @pytest.mark.parametrize(
@@ -65,7 +64,33 @@ async def test_the_field_that_names_the_user_is_a_setting(http: Http) -> None:
 
 
 @pytest.mark.parametrize(
-    "said", [b"", b"no json", b"[]", b"null", b"\xff", b'{"active": true, "username": "a", "exp": "x"}', b"[" * 60_000]
+    ("said", "is_for_mail"),
+    [
+        ({"aud": "mail", "scope": "imap smtp other"}, True),
+        ({"aud": ["web", "mail"], "scope": "smtp imap"}, True),
+        ({"aud": "mail", "scope": "imap"}, False),
+        ({"aud": "mail", "scope": "imaps smtps"}, False),
+        ({"aud": "mail", "scope": ["imap", "smtp"]}, False),
+        ({"aud": "webmail", "scope": "imap smtp"}, False),
+        ({"aud": {"mail": 1}, "scope": "imap smtp"}, False),
+        ({"scope": "imap smtp"}, False),
+        ({"aud": "mail"}, False),
+    ],
+)
+async def test_a_token_must_be_for_mail_where_the_settings_say_how(
+    http: Http, said: dict[str, Any], *, is_for_mail: bool
+) -> None:
+    about = {"active": True, "username": "amy"} | said
+    assert await ask(http, about, audience="mail", scope="imap smtp") == (Bearer("amy", None) if is_for_mail else None)
+    assert await ask(http, about) == Bearer("amy", None)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        *[b"", b"no json", b"[]", b"null", b"\xff", b"[" * 60_000],
+        *[b'{"active": true, "username": "a", "exp": %b}' % one for one in (b'"x"', b"1e999", b"NaN", b"[]")],
+    ],
 )
 async def test_what_cannot_be_read_is_no_answer(http: Http, said: bytes) -> None:
     with pytest.raises(Unavailable):

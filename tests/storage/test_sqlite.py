@@ -7,6 +7,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
+import threading
 from pathlib import Path
 
 import apsw
@@ -18,7 +19,7 @@ from mailroom.core.errors import InvalidValue, NoSpace, Unavailable
 from mailroom.storage import schema
 from mailroom.storage.engines import IN_MEMORY, open_store
 from mailroom.storage.engines.sqlite import Sqlite, connect
-from mailroom.storage.ports import Store
+from mailroom.storage.ports import Store, Tx
 
 PUT = insert(schema.messages).values(msgid=bindparam("key"), content=bindparam("value"), origin="", created_at=0)
 KEYS = select(schema.messages.c.msgid).order_by(schema.messages.c.msgid)
@@ -76,9 +77,51 @@ async def test_a_transaction_that_never_ends_elsewhere_makes_us_unavailable(sqli
 
 async def test_what_readers_get_is_read_only(sqlite_url: str) -> None:
     store = open_store(sqlite_url)
-    with pytest.raises(Unavailable):
-        await store.read(lambda tx: tx.run(PUT, key="a", value=""))
+    for ask in (store.read, store.glance):
+        with pytest.raises(Unavailable):
+            await ask(lambda tx: tx.run(PUT, key="a", value=""))
     await store.close()
+
+
+async def test_a_glance_needs_no_thread_and_waits_for_no_writer(sqlite_url: str) -> None:
+    store = open_store(sqlite_url)
+    await put(store, "a", 1)
+    with contextlib.closing(apsw.Connection(path_of(sqlite_url))) as other:
+        other.execute("BEGIN IMMEDIATE")
+        assert await store.glance(lambda tx: (tx.all(KEYS), threading.get_ident())) == ([("a",)], threading.get_ident())
+    await store.close()
+
+
+async def test_a_glance_that_cannot_be_is_a_read(sqlite_url: str) -> None:
+    store = open_store(sqlite_url)
+    await put(store, "a", 1)
+
+    def look(tx: Tx) -> tuple[object, int]:
+        if threading.get_ident() == here:
+            raise Unavailable(what="database")  # as when another process mends the log
+        return tx.all(KEYS), threading.get_ident()
+
+    here = threading.get_ident()
+    found, there = await store.glance(look)
+    assert found == [("a",)]
+    assert there != here
+    await store.close()
+
+
+def test_a_statement_is_prepared_once(sqlite_url: str) -> None:
+    asked: list[object] = []
+
+    def allow(*what: object) -> int:  # is called when one is prepared
+        asked.append(what)
+        return apsw.SQLITE_OK
+
+    with contextlib.closing(connect(path_of(sqlite_url))) as file:
+        file.authorizer = allow
+        counts = []
+        for letter in "abc":
+            file.execute("SELECT id FROM folders WHERE name LIKE :name", {"name": f"{letter}%"}).fetchall()
+            counts.append(len(asked))
+    assert counts[0] == counts[-1] > 0
 
 
 async def test_the_log_is_carried_back_while_writing_goes_on(sqlite_url: str) -> None:

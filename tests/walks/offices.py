@@ -6,8 +6,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 from ipaddress import ip_network
 from pathlib import Path
@@ -37,6 +37,7 @@ class Office:
     app: App
     made: make.Organisation
     domain: str
+    ports: Mapping[str, int] = field(default_factory=dict)
 
     async def send(self, sender: str, *to: str, mail: bytes | None = None) -> None:
         """A mail of a member leaves."""
@@ -92,7 +93,8 @@ class World:
         data.mkdir(parents=True)
         pem = data / "certificate.pem"
         self.authority.issue_cert(certified or f"mx.{domain}").private_key_and_cert_chain_pem.write_to_path(str(pem))
-        where = dict.fromkeys(Listen.__dataclass_fields__, "") | {"smtp": f"{address}:{self.port}"}
+        where = dict.fromkeys(Listen.__dataclass_fields__, "")
+        where |= {"smtp": f"{address}:{self.port}", "submission": f"{address}:0"}
         return Settings(
             data=data,
             database=database,
@@ -100,6 +102,7 @@ class World:
             listen=Listen(**where),
             egress=Egress(allow=(ip_network("127.0.0.0/8"),)),
             resolver=self.names.address,
+            trusted=(),
             mx_port=self.port,
             sts_port=self.sts_port,
             tls=Tls(certificate=str(pem), key=str(pem)),
@@ -112,7 +115,7 @@ class World:
         self.names.put(f"mx.{domain}", "A", address)
         async with running(settings, roles=(Role.SMTP, Role.WORKER)) as server:
             made = await make.organisation(server.app.store, people=("amy", "bob"), domain=domain)
-            yield Office(server.app, made, domain)
+            yield Office(server.app, made, domain, server.ports)
 
 
 @contextlib.asynccontextmanager

@@ -18,12 +18,14 @@ from tests.walks.town import Town
 
 
 def _groups(tx: Tx) -> None:
+    made = {}
     for local, allow, named in (
-        ("all", Allow.ANYONE, ["amy@corp.example", "team@corp.example", "sales@corp.example"]),
+        ("all", Allow.ANYONE, ["amy@corp.example", "sales@corp.example"]),
         ("team", Allow.MEMBERS, ["amy@corp.example", "bob@corp.example", "all@corp.example"]),
     ):
         address = addresses.parse_new(f"{local}@corp.example")
-        groups.create(tx, members.organisation(tx), address, name=local, members=named, allow=allow)
+        made[local] = groups.create(tx, members.organisation(tx), address, name=local, members=named, allow=allow)
+    groups.add(tx, made["all"], ["team@corp.example"])
     carol = access.own_mailbox(tx, members.get(tx, "carol").id)
     bob = access.own_mailbox(tx, members.get(tx, "bob").id)
     assert carol is not None

@@ -21,6 +21,7 @@ from mailroom.directory import access, dkim_keys, policies
 from mailroom.directory.dkim_keys import KeyState
 from mailroom.mailboxes import read
 from mailroom.mailboxes.model import FolderRole
+from mailroom.messaging import log
 from mailroom.storage.ports import Tx
 from tests import dns, make
 from tests.mime import keys
@@ -86,6 +87,15 @@ async def test_a_mail_that_from_does_not_stand_behind_is_junk_or_refused(place: 
         await place.town.send(make.mail(), ["amy@corp.example"], sender="x@evil.example")
     assert refused.value.smtp_code == 550
     assert refused.value.smtp_error == b"5.7.1 not accepted: out.example does not stand behind it (DMARC)"
+
+
+async def test_a_forged_sender_is_not_told_that_it_was_delivered(place: Place) -> None:
+    for sender in ("x@unknown.example", "bob@out.example"):
+        mail = make.mail(sender=sender)
+        await place.town.send(mail, ["amy@corp.example"], sender=sender, notify="SUCCESS")
+    assert len(await place.mails(FolderRole.INBOX)) == 2
+    leaving = await place.town.app.store.read(lambda tx: log.entries(tx, limit=9))
+    assert [one.address for one in leaving] == ["bob@out.example"]
 
 
 async def test_who_is_unknown_comes_again_and_who_is_listed_does_not(place: Place) -> None:

@@ -20,14 +20,17 @@ from mailroom.core import clock
 from mailroom.core.clock import MINUTE
 from mailroom.delivery import outgoing
 from mailroom.messaging.model import Entry
+from mailroom.mime import headers
 from mailroom.runtime.app import open_app
 from mailroom.senders.email.manifest import MANIFEST
 from mailroom.storage.engines import open_store
 from tests import make
+from tests.mime import keys
 from tests.senders.peers import peer, says
 from tests.senders.smtp_double import HANG, Double, serving
 from tests.walks.offices import Office, World, are, there
 
+PASSWORD = "correct horse"
 POLICY = "version: STSv1\nmode: enforce\nmx: mx.out.example\nmax_age: 86400\n"
 
 
@@ -47,7 +50,24 @@ async def test_from_one_server_to_the_other_in_tls(world: World, here: Office) -
         assert b"with ESMTPS" in await here.received("amy")
 
 
-async def test_a_policy_is_heeded_until_the_server_shows_the_right_certificate(world: World, here: Office) -> None:
+def hand_in(port: int) -> None:
+    """Amy's mail program signs in and sends."""
+    trusting = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    trusting.check_hostname, trusting.verify_mode = False, ssl.CERT_NONE
+    with smtplib.SMTP("127.0.0.1", port, local_hostname="pc") as program:
+        program.starttls(context=trusting)
+        program.login("amy@corp.example", PASSWORD)
+        octets = make.mail(sender="amy@corp.example", to="bob@out.example")
+        program.sendmail("amy@corp.example", ["bob@out.example"], octets)
+
+
+async def test_signed_mail_goes_only_where_the_policy_says_and_is_believed_there(world: World, here: Office) -> None:
+    await make.set_password(here.app.logins, "amy", PASSWORD)
+    world.names.put("corp.example", "TXT", '"v=spf1 ip4:127.0.0.1 -all"')
+    world.names.put("_dmarc.corp.example", "TXT", '"v=DMARC1; p=reject; adkim=s; aspf=s"')
+    for key in await here.app.dkim_keys.ensure("corp.example"):
+        world.names.put(key.name, "TXT", keys.txt(key.record))
+    await here.app.dkim_keys.advance(world.names.resolver)  # they sign now, since the DNS shows them
     world.names.put("_mta-sts.out.example", "TXT", '"v=STSv1; id=1"')
     world.names.put("mta-sts.out.example", "A", "127.0.0.1")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -57,15 +77,23 @@ async def test_a_policy_is_heeded_until_the_server_shows_the_right_certificate(w
         peer(says(page), tls=context, port=world.sts_port),
         there(world, certified="mx.wrong.example") as other,
     ):
-        await here.send("amy", "bob@out.example")
+        await asyncio.to_thread(hand_in, here.ports["submission"])
         [entry] = await here.stand(was_tried)
         assert entry.reason.startswith("451 4.7.5")
         assert await other.inbox("bob") == []
         # The policy is known now: not even its host has to be there.
     async with there(world, folder="renewed") as other:
         await here.app.store.write(lambda tx: outgoing.retry(tx, entry.id))
-        assert b"with ESMTPS" in await other.received("bob")
+        mail = await other.received("bob")
         await here.stand(are("sent"))
+    assert b"with ESMTPS" in mail
+    assert mail.count(b"DKIM-Signature: ") == 2
+    [folded] = headers.read(mail).all("authentication-results")
+    said = b" ".join(folded.split())
+    assert said.startswith(b"mx.out.example;")
+    assert said.count(b"dkim=pass header.d=corp.example") == 2
+    assert b"spf=pass smtp.mailfrom=amy@corp.example" in said
+    assert b"dmarc=pass header.from=corp.example" in said
 
 
 async def test_not_now_is_tried_again(world: World, here: Office) -> None:
@@ -95,10 +123,11 @@ async def test_no_comes_back_to_the_sender(world: World, here: Office) -> None:
 
 
 async def test_what_comes_back_later_is_a_receipt(world: World, here: Office) -> None:
-    async with serving(Double(), host="127.0.0.2", port=world.port):
+    async with serving(Double(extensions=()), host="127.0.0.2", port=world.port) as double:
         world.names.put("out.example", "A", "127.0.0.2")
         await here.send("amy", "bob@out.example")
         await here.stand(are("sent"))
+    [mail] = double.mails
     about = ("Final-Recipient: rfc822;bob@out.example", "Action: failed", "Status: 5.2.2", "")
     report = make.multipart(
         ([], "It bounced."),
@@ -106,7 +135,7 @@ async def test_what_comes_back_later_is_a_receipt(world: World, here: Office) ->
             ["Content-Type: message/delivery-status"],
             "Reporting-MTA: dns; x\r\n\r\n" + "\r\n".join(about),
         ),
-        (["Content-Type: text/rfc822-headers"], "Message-ID: <1@corp.example>\r\n"),
+        (["Content-Type: text/rfc822-headers"], mail.octets.partition(b"\r\n\r\n")[0] + b"\r\n"),
         kind="report",
     )
 

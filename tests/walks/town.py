@@ -50,13 +50,17 @@ class Town:
                 while await self.app.store.read(outbox.backlog) != (0, 0):
                     await ear.wait(0.05)
 
-    async def send(self, mail: bytes, to: Sequence[str], *, sender: str = "bounce@out.example") -> None:
+    async def send(
+        self, mail: bytes, to: Sequence[str], *, sender: str = "bounce@out.example", notify: str = "FAILURE"
+    ) -> None:
         """Hand a mail over by SMTP, as another mail server would. Raises `smtplib.SMTPException`."""
-        await asyncio.to_thread(self._send, mail, to, sender)
+        await asyncio.to_thread(self._send, mail, to, sender, notify)
 
-    def _send(self, mail: bytes, to: Sequence[str], sender: str) -> None:
+    def _send(self, mail: bytes, to: Sequence[str], sender: str, notify: str) -> None:
         with smtplib.SMTP("127.0.0.1", self.server.ports["smtp"], local_hostname="out.example") as smtp:
-            smtp.sendmail(sender, list(to), mail, mail_options=["SMTPUTF8", "BODY=8BITMIME"])
+            smtp.sendmail(
+                sender, list(to), mail, mail_options=["SMTPUTF8", "BODY=8BITMIME"], rcpt_options=[f"NOTIFY={notify}"]
+            )
 
     async def pushed(self, count: int, *, to: str = "") -> Sequence[Received]:
         """What has been pushed, once it is at least so much."""

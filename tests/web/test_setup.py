@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import plistlib
+import re
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -15,6 +16,7 @@ import pytest
 
 from mailroom.core.settings import Announce, Listen, Settings
 from mailroom.directory import certificates, policies, setup
+from mailroom.senders.email import sts
 from tests.web.conftest import Office
 
 SETTINGS = Settings(
@@ -52,7 +54,38 @@ def test_srv_records_say_what_is_offered_and_what_is_not() -> None:
         ("_submissions._tcp.corp.example", "0 1 465 mail.corp.example."),
         ("_submission._tcp.corp.example", "10 1 2587 mail.corp.example."),
         ("_pop3._tcp.corp.example", "0 0 0 ."),
+        ("_sieve._tcp.corp.example", "0 0 0 ."),
     ]
+    filters = replace(SETTINGS, listen=replace(SETTINGS.listen, managesieve="0.0.0.0:2190"))
+    assert setup.srv_records("corp.example", filters)[-1] == (
+        "_sieve._tcp.corp.example",
+        "10 1 2190 mail.corp.example.",
+    )
+    assert setup.servers(filters) == setup.servers(SETTINGS)  # no way to a mailbox
+
+
+@pytest.mark.parametrize(
+    ("public_url", "host"),
+    [
+        ("https://Web.Corp.example:8443/mail", "web.corp.example"),
+        ("http://127.0.0.1:8025", "mail.corp.example"),
+        ("http://[fe80::1]/", "mail.corp.example"),
+        ("http://localhost:8025", "mail.corp.example"),
+        ("", "mail.corp.example"),
+    ],
+)
+def test_programs_ask_where_the_web_page_is(public_url: str, host: str) -> None:
+    assert setup.web_host(replace(SETTINGS, public_url=public_url)) == host
+
+
+def test_another_policy_has_another_id() -> None:
+    settings = [SETTINGS, replace(SETTINGS, mx_hosts=()), replace(SETTINGS, mx_hosts=("mx1.corp.example",))]
+    records = [setup.sts_record(one, mode) for one in settings for mode in ("none", "testing", "enforce")]
+    assert len(set(records)) == len(records)
+    assert all(re.fullmatch(r"v=STSv1; id=[a-z0-9]{1,32}", one) for one in records)
+    assert sts.read_record([records[0]]) == records[0].rpartition("=")[2]
+    # RFC 8461 §3.1: the same id stands for the same policy.
+    assert setup.sts_record(replace(SETTINGS, public_url="http://x.example"), "none") == records[0]
 
 
 def test_what_only_this_machine_reaches_is_told_of_only_where_there_is_nothing_else() -> None:
@@ -143,10 +176,11 @@ async def test_a_request_is_small_and_no_xml_is_obeyed(office: Office) -> None:
     assert (await client.post(path, content=entity)).status_code == 404
 
 
-async def test_mta_sts_is_published_when_the_administrator_says_so(office: Office) -> None:
+async def test_mta_sts_is_published_as_the_administrator_says(office: Office) -> None:
     client = browser(office)
     path = "http://mta-sts.corp.example/.well-known/mta-sts.txt"
-    assert (await client.get(path)).status_code == 404
+    # RFC 8461 §8.3: who remembers another policy learns only from this that it is over.
+    assert "\r\nmode: none\r\n" in (await client.get(path)).text
     await office.store.write(partial(policies.change, name="mta_sts", value="enforce"))
     answer = await client.get(path)
     assert answer.headers["content-type"].startswith("text/plain")

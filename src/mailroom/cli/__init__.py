@@ -6,36 +6,49 @@ stable code; 2: wrong usage.
 
 from __future__ import annotations
 
+import importlib
 import logging
+import os
 import sys
+from io import TextIOWrapper
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
+from typer.main import get_command
 
 import mailroom
-from mailroom.cli import docs, domain, group, init, mailbox, member, notify, policy, queue, sandbox, serve, verb
+from mailroom.cli import verb
 from mailroom.core import log
 from mailroom.core.errors import Refusal
 
+# Each is a module here, with its `app`.
+VERBS = ("init", "serve", "sandbox", "docs", "domain", "member", "mailbox", "group", "notify", "policy", "queue")
+
+
+class _Verbs(TyperGroup):
+    """Imports a verb when it is asked for: to import them all takes longer than most of them work."""
+
+    def __init__(self, **given: Any) -> None:
+        super().__init__(**given | {"commands": dict.fromkeys(VERBS)})
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        if cmd_name not in self.commands:
+            return None
+        verb = get_command(importlib.import_module(f"mailroom.cli.{cmd_name}").app)
+        verb.name = cmd_name
+        return verb
+
+
 app = typer.Typer(
+    cls=_Verbs,
     name="mailroom",
     help="Mailboxes, new-mail notices and unified messaging for one organisation.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-app.command("init")(init.init)
-app.command("serve")(serve.serve)
-app.command("sandbox")(sandbox.sandbox)
-app.command("docs", hidden=True)(docs.docs)
-app.add_typer(domain.app, name="domain")
-app.add_typer(member.app, name="member")
-app.add_typer(mailbox.app, name="mailbox")
-app.add_typer(group.app, name="group")
-app.add_typer(notify.app, name="notify")
-app.add_typer(policy.app, name="policy")
-app.add_typer(queue.app, name="queue")
 
 
 def _version(*, show: bool) -> None:
@@ -59,9 +72,12 @@ def _main(
 
 
 def main() -> None:
-    """The entry point."""
+    """The entry point. Whatever the locale says, what goes in and out is UTF-8."""
+    for stream, errors in ((sys.stdin, "strict"), (sys.stdout, "replace"), (sys.stderr, "replace")):
+        if isinstance(stream, TextIOWrapper):  # it may be closed
+            stream.reconfigure(encoding="utf-8", errors=errors)
     try:
-        app()
+        app([os.fsencode(word).decode(errors="replace") for word in sys.argv[1:]])
     except Refusal as refusal:
         typer.echo(verb.explain(refusal), err=True)
         sys.exit(1)

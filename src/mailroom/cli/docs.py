@@ -17,7 +17,10 @@ from mailroom.core.settings import Settings
 from mailroom.directory.policies import CATALOGUE
 from mailroom.senders.catalogue import manifests
 
+app = typer.Typer()
 
+
+@app.command(hidden=True)
 def docs(
     into: Annotated[Path, typer.Option(help="The folder to write to.")] = Path("docs/reference"),
 ) -> None:

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -13,10 +13,12 @@ from mailroom.cli import verb
 from mailroom.core import clock
 from mailroom.core.settings import Settings
 from mailroom.delivery import reports as reports_
-from mailroom.directory import domains, members, proof, setup
-from mailroom.directory.dkim_keys import DkimKey
+from mailroom.directory import domains, members, policies, proof, setup
 from mailroom.directory.model import Domain, DomainState
-from mailroom.runtime.app import App
+
+if TYPE_CHECKING:
+    from mailroom.directory.dkim_keys import DkimKey
+    from mailroom.runtime.app import App
 
 app = typer.Typer(help="The domains that mail is taken for.", no_args_is_help=True)
 
@@ -47,20 +49,29 @@ def records(context: typer.Context, name: str, as_json: verb.AsJson = False) -> 
 
     async def work(app: App) -> list[dict[str, str]]:
         keys = await app.dkim_keys.ensure(name)
-        return records_of(keys[0].domain, app.settings, keys)
+        mode = await app.store.read(lambda tx: policies.get(tx, "mta_sts"))
+        return records_of(keys[0].domain, app.settings, keys, mta_sts=mode)
 
     verb.rows(("type", "name", "value"), verb.run(context, work), as_json=as_json)
 
 
-def records_of(name: str, settings: Settings, keys: Sequence[DkimKey]) -> list[dict[str, str]]:
-    """The records that bring a domain's mail here, tell others that we may send as it, and what signs it."""
+def records_of(name: str, settings: Settings, keys: Sequence[DkimKey], *, mta_sts: str) -> list[dict[str, str]]:
+    """The records that bring a domain's mail here, tell others that we may send as it and what signs it, and how
+    programs find us.
+    """
     hosts = settings.mx_hosts or (settings.hostname,)
     return [
         *({"type": "MX", "name": name, "value": f"{10 * place} {host}."} for place, host in enumerate(hosts, 1)),
         {"type": "TXT", "name": name, "value": "v=spf1 mx ~all"},
         *({"type": "TXT", "name": key.name, "value": key.record} for key in keys),
         {"type": "TXT", "name": f"_dmarc.{name}", "value": f"v=DMARC1; p=none; rua=mailto:postmaster@{name}"},
+        {"type": "TXT", "name": f"_mta-sts.{name}", "value": setup.sts_record(settings, mta_sts)},
+        {"type": "TXT", "name": f"_smtp._tls.{name}", "value": f"v=TLSRPTv1; rua=mailto:postmaster@{name}"},
         *({"type": "SRV", "name": place, "value": value} for place, value in setup.srv_records(name, settings)),
+        *(
+            {"type": "CNAME", "name": f"{host}.{name}", "value": f"{setup.web_host(settings)}."}
+            for host in ("autoconfig", "autodiscover", "mta-sts")
+        ),
     ]
 
 

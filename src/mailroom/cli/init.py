@@ -4,20 +4,25 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from mailroom.cli import verb
 from mailroom.cli.domain import records_of
-from mailroom.directory import domains, members
+from mailroom.directory import addresses, credentials, domains, members, policies
 from mailroom.directory.model import Role, Verifiers
 from mailroom.directory.names import canonical_domain
 from mailroom.mailboxes import create
-from mailroom.runtime.app import App
 from mailroom.storage.ports import Tx
 
+if TYPE_CHECKING:
+    from mailroom.runtime.app import App
 
+app = typer.Typer()
+
+
+@app.command()
 def init(
     context: typer.Context,
     domain: Annotated[str, typer.Option(prompt="Your mail domain (such as corp.example)", help="The first domain.")],
@@ -28,14 +33,19 @@ def init(
 ) -> None:
     """Make the organisation, its first administrator and its first domain; print the DNS records to set."""
     password = verb.needed(verb.password(from_stdin=password_stdin))
+    # Asked before there is a store: who is refused leaves nothing behind.
+    name = canonical_domain(domain)
+    members.ask_userid(admin)
+    addresses.parse_new(f"{admin}@{name}")
+    credentials.ask(password)
 
     async def work(app: App) -> list[dict[str, str]]:
         hashed = await app.logins.hash(admin, password)
-        name = canonical_domain(domain)
         await app.store.write(
             lambda tx: found(tx, organisation=organisation or name, domain=name, admin=admin, password_hash=hashed)
         )
-        return records_of(name, app.settings, await app.dkim_keys.ensure(name))
+        mode = await app.store.read(lambda tx: policies.get(tx, "mta_sts"))
+        return records_of(name, app.settings, await app.dkim_keys.ensure(name), mta_sts=mode)
 
     place: verb.Place = context.obj
     settings = place.settings()

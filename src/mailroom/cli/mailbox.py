@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -20,8 +20,10 @@ from mailroom.directory import addresses, clients, members
 from mailroom.directory.model import ClientPassword, Service
 from mailroom.mailboxes import access, create, quota, read
 from mailroom.mailboxes.model import Mailbox, MailboxKind, MailboxStatus
-from mailroom.runtime.app import App
 from mailroom.storage.ports import Tx
+
+if TYPE_CHECKING:
+    from mailroom.runtime.app import App
 
 app = typer.Typer(help="Personal and public mailboxes.", no_args_is_help=True)
 alias = typer.Typer(help="Further addresses of a mailbox.", no_args_is_help=True)

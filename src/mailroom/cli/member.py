@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -14,8 +14,10 @@ from mailroom.core.ids import MailboxId
 from mailroom.directory import access, addresses, brake, members
 from mailroom.directory.model import Member, MemberStatus, Role, Verifiers
 from mailroom.mailboxes import create
-from mailroom.runtime.app import App
 from mailroom.storage.ports import Tx
+
+if TYPE_CHECKING:
+    from mailroom.runtime.app import App
 
 app = typer.Typer(help="The persons with a login.", no_args_is_help=True)
 

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -19,8 +19,10 @@ from mailroom.messaging.model import Entry, Origin
 from mailroom.messaging.states import State
 from mailroom.notify import new_mail
 from mailroom.notify import settings as notify_settings
-from mailroom.runtime.app import App
 from mailroom.senders.contract import Account, Outcome, Parcel, Sent
+
+if TYPE_CHECKING:
+    from mailroom.runtime.app import App
 
 app = typer.Typer(help="How people and other systems are told of new mail.", no_args_is_help=True)
 settings = typer.Typer(help="The settings of new-mail notices.", no_args_is_help=True)

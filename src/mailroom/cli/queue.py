@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -16,7 +16,9 @@ from mailroom.delivery import outgoing
 from mailroom.messaging import log as messaging_log
 from mailroom.messaging.model import Entry, Origin
 from mailroom.messaging.states import State
-from mailroom.runtime.app import App
+
+if TYPE_CHECKING:
+    from mailroom.runtime.app import App
 
 app = typer.Typer(help="Mail on its way to others.", no_args_is_help=True)
 

@@ -12,7 +12,10 @@ import typer
 from mailroom.protocols.listener import parse_where
 from mailroom.sandbox.server import Sandbox
 
+app = typer.Typer()
 
+
+@app.command()
 def sandbox(
     listen: Annotated[str, typer.Option(help="host:port")] = "127.0.0.1:8026",
 ) -> None:

@@ -34,7 +34,10 @@ from mailroom.runtime import demo
 from mailroom.runtime.serve import Role, Running, running
 from mailroom.sandbox.server import Sandbox
 
+app = typer.Typer()
 
+
+@app.command()
 def serve(
     context: typer.Context,
     only: Annotated[str, typer.Option(help="Roles of this node, joined by commas: smtp,web,worker.")] = "",

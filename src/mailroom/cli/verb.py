@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 from rich.cells import cell_len
@@ -22,8 +22,11 @@ from mailroom.core.errors import InvalidValue, Refusal
 from mailroom.core.secrets import Secret
 from mailroom.core.settings import DATABASE, Settings
 from mailroom.core.text import sentence
-from mailroom.runtime.app import App, open_app
-from mailroom.storage.ports import Tx
+from mailroom.runtime.rows import open_rows
+from mailroom.storage.ports import Store, Tx
+
+if TYPE_CHECKING:
+    from mailroom.runtime.app import App
 
 T = TypeVar("T")
 
@@ -51,15 +54,12 @@ def run(context: typer.Context, work: Callable[[App], Coroutine[Any, Any, T]]) -
     """Do something with the app that the settings name, whether or not a server runs on it. Raises `InvalidValue` where
     there is no store yet: a mistyped folder must not look like an empty organisation.
     """
-    place: Place = context.obj
-    settings = place.settings()
-    if not settings.database and not (settings.data / DATABASE).exists():
-        raise InvalidValue(name="data", reason=f"there is no store in {settings.data}; make one with: mailroom init")
-    return begin(settings, work)
+    return begin(_settled(context), work)
 
 
 def begin(settings: Settings, work: Callable[[App], Coroutine[Any, Any, T]]) -> T:
     """The same, where a store may be made."""
+    from mailroom.runtime.app import open_app  # noqa: PLC0415 # all that serves mail: longer to load than most verbs take
 
     async def opened() -> T:
         async with open_app(settings) as app:
@@ -69,13 +69,31 @@ def begin(settings: Settings, work: Callable[[App], Coroutine[Any, Any, T]]) -> 
 
 
 def write(context: typer.Context, work: Callable[[Tx], T]) -> T:
-    """Run one transaction; its result is durable."""
-    return run(context, lambda app: app.store.write(work))
+    """Run one transaction; its result is durable. Raises like `run`."""
+    return _with_rows(context, lambda store: store.write(work))
 
 
 def read(context: typer.Context, work: Callable[[Tx], T]) -> T:
-    """Look into the store."""
-    return run(context, lambda app: app.store.read(work))
+    """Look into the store. Raises like `run`."""
+    return _with_rows(context, lambda store: store.read(work))
+
+
+def _with_rows(context: typer.Context, work: Callable[[Store], Coroutine[Any, Any, T]]) -> T:
+    settings = _settled(context)
+
+    async def opened() -> T:
+        async with open_rows(settings) as store:
+            return await work(store)
+
+    return asyncio.run(opened())
+
+
+def _settled(context: typer.Context) -> Settings:
+    place: Place = context.obj
+    settings = place.settings()
+    if not settings.database and not (settings.data / DATABASE).exists():
+        raise InvalidValue(name="data", reason=f"there is no store in {settings.data}; make one with: mailroom init")
+    return settings
 
 
 def language() -> str:
@@ -124,9 +142,14 @@ def _cell(value: Any) -> str:
 
 
 def password(*, from_stdin: bool) -> Secret | None:
-    """The password on standard input, or typed twice on a terminal; none where there is neither."""
+    """The password on standard input, or typed twice on a terminal; none where there is neither. Raises
+    `InvalidValue`.
+    """
     if from_stdin:
-        return Secret(sys.stdin.readline().rstrip("\r\n"))
+        try:
+            return Secret(sys.stdin.readline().rstrip("\r\n"))
+        except UnicodeDecodeError as fault:
+            raise InvalidValue(name="password", reason="it is not in UTF-8") from fault
     if not sys.stdin.isatty():
         return None
     typed: str = typer.prompt("Password", hide_input=True, confirmation_prompt=True)

@@ -225,6 +225,14 @@ class LoginBlocked(Refusal):
     sentence = "Signing in this way is not allowed."
 
 
+class AccountDisabled(Refusal):
+    """Who signs in is who he says, and is kept out. Nobody learns it without the right password."""
+
+    kind = Kind.FORBIDDEN
+    code = "account_disabled"
+    sentence = "{address} is disabled: the mailbox, its owner or its domain."
+
+
 class PolicyRefused(Refusal):
     """The mail fails a check that this server insists on; `reason` says which."""
 

@@ -68,6 +68,7 @@ class Announce:
     imaps: int = _key(0, "such as 993")
     pop3: int = _key(0, "such as 110")
     pop3s: int = _key(0, "such as 995")
+    managesieve: int = _key(0, "such as 4190")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,6 +90,8 @@ class Oauth:
     client_id: str = _key("", "our name there")
     client_secret: str = _key("", "our password there; better given as MAILROOM_OAUTH__CLIENT_SECRET")
     user: str = _key("username", "the answer's field that holds the userid or address")
+    audience: str = _key("", "whom a token must be meant for (`aud`); empty: whomever")
+    scope: str = _key("", "what a token must allow (`scope`), several divided by spaces; empty: anything")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,7 +133,7 @@ class Settings:
     )
     mx_hosts: tuple[str, ...] = _key((), "what a domain's MX must name; empty: the hostname")
     public_url: str = _key("http://127.0.0.1:8025", "where people reach the webmail")
-    resolver: str = _key("", "`host:port` of a DNS server; empty: the system's")
+    resolver: str = _key("", "`host:port` of a DNS server, asked where mail and messages go; empty: the system's")
     smarthost: str = _key(
         "", "`smtp://user:password@host:587`, `smtps://...`: all outgoing mail goes there; empty: to each domain's MX"
     )

@@ -15,6 +15,11 @@ LANGUAGES = ("en", "zh")
 _LOCALE = Path(__file__).parent.parent / "locale"
 
 
+def N_(text: str) -> str:  # noqa: N802 # gettext's own name for it
+    """Mark a text that is translated later."""
+    return text
+
+
 @functools.cache
 def translation(language: str) -> gettext.NullTranslations:
     """The catalogue of a language such as `zh` or `zh-CN`; English for one that we do not have."""

@@ -60,17 +60,17 @@ class Acceptance:
         """Keep the mail for all destinations or for none; on return it is durable, and so is the duty to tell of it.
         Raises `MailLoop` and what `find` raises; then nothing of it is kept.
         """
-        letter, role = await self._take(envelope, spool)
-        await self._post(letter, envelope, role)
+        letter, verdict = await self._take(envelope, spool)
+        await self._post(letter, envelope, verdict)
 
     async def accept_each(self, envelope: Envelope, spool: Spool) -> dict[Destination, Refusal | None]:
         """Keep the mail for every destination that takes it (LMTP, RFC 2033 §4.2); for each of the others, why not."""
         try:
-            letter, role = await self._take(envelope, spool)
+            letter, verdict = await self._take(envelope, spool)
         except Refusal as refusal:
             return dict.fromkeys(envelope.destinations, refusal)
         try:
-            await self._post(letter, envelope, role)
+            await self._post(letter, envelope, verdict)
         except (NoSpace, Unavailable) as refusal:  # none of them can help it; and it may even have been kept
             return dict.fromkeys(envelope.destinations, refusal)
         except Refusal:
@@ -79,33 +79,36 @@ class Acceptance:
             return dict.fromkeys(envelope.destinations)
         # One of them takes no mail any more. One mail a mailbox here as well, and one answer for all its addresses.
         singly = {one.whom: one for one in envelope.destinations}
-        answers = {whom: await self._post_one(letter, envelope, role, one) for whom, one in singly.items()}
+        answers = {whom: await self._post_one(letter, envelope, verdict, one) for whom, one in singly.items()}
         return {one: answers[one.whom] for one in envelope.destinations}
 
     async def _post_one(
-        self, letter: Letter, envelope: Envelope, role: FolderRole, destination: Destination
+        self, letter: Letter, envelope: Envelope, verdict: Verdict, destination: Destination
     ) -> Refusal | None:
         try:
-            await self._post(letter, replace(envelope, destinations=(destination,)), role)
+            await self._post(letter, replace(envelope, destinations=(destination,)), verdict)
         except Refusal as refusal:
             return refusal
         return None
 
-    async def _post(self, letter: Letter, envelope: Envelope, role: FolderRole) -> None:
+    async def _post(self, letter: Letter, envelope: Envelope, verdict: Verdict) -> None:
+        role = FolderRole.JUNK if verdict.junk else FolderRole.INBOX
         plan: Plan | None = None
         if not envelope.is_plain:  # groups and scripts may take long: nobody who writes waits for them
             plan = await self.store.read(lambda tx: self.posting.plan(tx, letter, envelope, role=role))
+            if not verdict.is_reported:
+                plan.missed.clear()
 
         def post(tx: Tx) -> None:
             way = self.posting.plan(tx, letter, envelope, role=role) if plan is None else plan
             content_id = self.posting.carry_out(tx, letter, envelope, way)
-            if content_id is not None and role is not FolderRole.JUNK:  # whose sender is likely to be forged
+            if content_id is not None and verdict.is_reported:
                 self.returns.delivered(tx, content_id, envelope)
 
         await self.store.write(post)
 
-    async def _take(self, envelope: Envelope, spool: Spool) -> tuple[Letter, FolderRole]:
-        """The letter, and where it belongs."""
+    async def _take(self, envelope: Envelope, spool: Spool) -> tuple[Letter, Verdict]:
+        """The letter, and what becomes of it."""
         part = spool.finish()
         ask_hops(part)
         verdict = Verdict()
@@ -118,7 +121,7 @@ class Acceptance:
             # Before the mail: should that be refused now, it comes again, and the report is written down once.
             await self.store.write(lambda tx: reports.keep(tx, found))
         letter = await self.letters.take(spool, part, prefix=verdict.prefix, cuts=verdict.cuts)
-        return letter, FolderRole.JUNK if verdict.junk else FolderRole.INBOX
+        return letter, verdict
 
 
 def ask_hops(part: Part) -> None:

@@ -1,23 +1,24 @@
 # SPDX-FileCopyrightText: The Mailroom authors
 # SPDX-License-Identifier: Apache-2.0
 """Mails that a mailbox sends by itself in answer to one that has arrived: automatic replies (RFC 3834, RFC 5230) and
-refusals (RFC 5429). To whom, and when not, so that no two machines ever talk to each other.
+refusals (RFC 5429); and what a group has to tell of members who take no mail. To whom, and when not, so that no two
+machines ever talk to each other.
 """
 
 from __future__ import annotations
 
 import re
 from base64 import encodebytes
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from email.header import Header
 from email.utils import formatdate
 from typing import Final
 
-from mailroom.core.clock import SECOND
-from mailroom.core.errors import InvalidAddress
+from mailroom.core.clock import SECOND, iso
+from mailroom.core.errors import InvalidAddress, MailboxDisabled, OverQuota, Refusal
 from mailroom.core.ids import MailboxId, NewId
-from mailroom.core.text import LANGUAGES, translation
+from mailroom.core.text import LANGUAGES, N_, translation
 from mailroom.delivery import rules
 from mailroom.delivery.letters import Letter, written
 from mailroom.directory import addresses
@@ -40,13 +41,13 @@ _RETURNED_MOST: Final = 64 * 1024  # octets of a header that go back
 _MIME_FIELD: Final = re.compile(r"content-[a-z-]+", re.IGNORECASE)
 
 
-def N_(text: str) -> str:  # noqa: N802 # gettext's own name for it
-    """Mark a text that is translated later."""
-    return text
-
-
 _REJECTED: Final = N_("Rejected: {subject}")
 _REJECTED_BY: Final = N_("Your mail was rejected by its recipient {recipient}:")
+_UNDELIVERED: Final = N_("Not delivered: {subject}")
+_UNDELIVERED_TO: Final = N_("Your mail of {date} could not be delivered to:")
+_MISSED_MOST: Final = 100  # members that a report names: it must not become a thousand times the mail
+# RFC 3463; else 5.1.1: nobody has the address.
+_STATUS: Final[Mapping[type[Refusal], str]] = {OverQuota: "5.2.2", MailboxDisabled: "5.2.1"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +76,15 @@ class Rejection:
     reason: str
 
 
-Answer = Reply | Rejection
+@dataclass(frozen=True, slots=True)
+class Missed:
+    """Some members of a group do not get a mail: its sender is told who, and why."""
+
+    to: str
+    members: Mapping[str, Refusal]
+
+
+Answer = Reply | Rejection | Missed
 
 
 def may_reply(fields: Headers, *, sender: str, names: Collection[str]) -> bool:
@@ -128,6 +137,8 @@ class Writer:
         """The answer to a letter; None: the same one has been given lately. That it is given now is noted."""
         if isinstance(answer, Rejection):
             return written(self.sign(tx, self._rejection(tx, letter, answer)))
+        if isinstance(answer, Missed):
+            return written(self.sign(tx, self._missed(tx, letter, answer)))
         if not rules.may_reply_again(tx, answer.mailbox_id, handle=answer.handle, to=answer.to, period=answer.period):
             return None
         return written(self.sign(tx, self._reply(tx, letter, answer)))
@@ -140,21 +151,29 @@ class Writer:
         return head + _plain(reply.text)
 
     def _rejection(self, tx: Tx, letter: Letter, rejection: Rejection) -> bytes:
-        spoken = [translation(language) for language in LANGUAGES]
-        subject = " / ".join(words.gettext(_REJECTED).format(subject=letter.summary.subject) for words in spoken)
-        said = [words.gettext(_REJECTED_BY).format(recipient=rejection.recipient) for words in spoken]
+        subject, said = _spoken(_REJECTED, _REJECTED_BY, letter, recipient=rejection.recipient)
+        head = self._letterhead(tx, letter, to=rejection.to, subject=subject, said=[*said, rejection.reason])
+        return self._report(tx, letter, head, [_fate(rejection.recipient, "5.7.1", rejection.reason)])
+
+    def _missed(self, tx: Tx, letter: Letter, missed: Missed) -> bytes:
+        subject, said = _spoken(_UNDELIVERED, _UNDELIVERED_TO, letter, date=iso(tx.now))
+        named = list(missed.members.items())[:_MISSED_MOST]
+        fates = [_fate(one, _STATUS.get(type(why), "5.1.1"), str(why)) for one, why in named]
+        listed = [f"    {fate.recipient}\n        {fate.diagnostic}" for fate in fates]
+        head = self._letterhead(tx, letter, to=missed.to, subject=subject, said=[*said, *listed])
+        return self._report(tx, letter, head, fates)
+
+    def _letterhead(self, tx: Tx, letter: Letter, *, to: str, subject: str, said: Sequence[str]) -> Letterhead:
         from_ = _named("Mailroom", f"mailer-daemon@{self.hostname}")
-        return dsn.build(
-            Letterhead(
-                header=self._head(tx, letter, from_=from_, to=rejection.to, subject=subject),
-                text="\n\n".join((*said, rejection.reason)) + "\n",
-                boundary=f"=_{self.new_id()}",
-            ),
-            [Fate(rejection.recipient, Action.FAILED, "5.7.1", headers.one_line(f"550 5.7.1 {rejection.reason}"))],
-            Returned(octets=letter.header[:_RETURNED_MOST], whole=False),
-            reporter=self.hostname,
-            arrived_at=tx.now,
+        return Letterhead(
+            header=self._head(tx, letter, from_=from_, to=to, subject=subject),
+            text="\n\n".join(said) + "\n",
+            boundary=f"=_{self.new_id()}",
         )
+
+    def _report(self, tx: Tx, letter: Letter, head: Letterhead, fates: Sequence[Fate]) -> bytes:
+        returned = Returned(octets=letter.header[:_RETURNED_MOST], whole=False)
+        return dsn.build(head, fates, returned, reporter=self.hostname, arrived_at=tx.now)
 
     def _head(self, tx: Tx, letter: Letter, *, from_: str, to: str, subject: str) -> bytes:
         message_id = letter.summary.message_id if len(letter.summary.message_id) <= _ID_MOST else ""
@@ -172,6 +191,17 @@ class Writer:
             "Auto-Submitted": "auto-replied",
         }
         return "".join(f"{name}: {value}\r\n" for name, value in fields.items() if value).encode("utf-8", "replace")
+
+
+def _spoken(subject: str, text: str, letter: Letter, **about: str) -> tuple[str, list[str]]:
+    """The two in all our languages: the subject on one line."""
+    spoken = [translation(language) for language in LANGUAGES]
+    subjects = (words.gettext(subject).format(subject=letter.summary.subject) for words in spoken)
+    return " / ".join(subjects), [words.gettext(text).format(**about) for words in spoken]
+
+
+def _fate(recipient: str, status: str, reason: str) -> Fate:
+    return Fate(recipient, Action.FAILED, status, headers.one_line(f"550 {status} {reason}"))
 
 
 def _named(name: str, of: str) -> str:

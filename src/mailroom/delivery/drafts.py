@@ -23,24 +23,24 @@ from mailroom.mime.fields import Field
 from mailroom.mime.scan import MAX_HEADER, Part
 
 _BLIND: Final = {b"bcc", b"resent-bcc"}
+_RESENT: Final = {b"resent-from", b"resent-sender"}
 # What only the last server writes (RFC 5321 §4.4), what only a judge of ours writes (RFC 8601 §5), and our own.
 _NOT_THEIRS: Final = {b"return-path", b"authentication-results"}
 _OURS: Final = b"x-mailroom-"
 _AUTHORS_MOST: Final = 20
 _NAME: Final = re.compile(rb"[!-9;-~]*")
-# Quoted strings, escapes, and comments, of which one may stand within another.
-_ASIDE: Final = re.compile(rb'"(?:[^"\\]|\\.)*+"|\\.|\((?:[^()\\]|\\.|\([^()]*+\))*+\)', re.DOTALL)
-_TWO_WAYS: Final = re.compile(rb'>[^,;<@>]*+[<@]|["(]')
 
 
 @dataclass(frozen=True, slots=True)
 class Draft:
     """The header of a mail that a member hands in. `authors` are the addresses in From and Sender as they stand; the
-    one that answers for the mail comes first: Sender, or else From.
+    one that answers for the mail comes first: Sender, or else From. `resent` are those who send it once more (RFC 5322
+    §3.6.6).
     """
 
     header: bytes
     authors: tuple[str, ...]
+    resent: tuple[str, ...]
     lacks_date: bool
     lacks_id: bool
     blind: tuple[Span, ...]  # where Bcc stands
@@ -81,6 +81,7 @@ def read(part: Part) -> Draft:
     return Draft(
         header=part.header,
         authors=_authors(found),
+        resent=tuple(_addresses([field for field in found if field.name in _RESENT])),
         lacks_date=not any(field.name == b"date" for field in found),
         lacks_id=not has_id,
         blind=_spans(found, lambda field: field.name in _BLIND),
@@ -97,7 +98,7 @@ def read(part: Part) -> Draft:
 
 def _authors(found: Sequence[Field]) -> tuple[str, ...]:
     # RFC 5322 §3.6.2: one From; several authors need one Sender, who has sent it for them.
-    authors, senders = _addresses(found, b"from"), _addresses(found, b"sender")
+    authors, senders = _addresses(_one(found, b"from")), _addresses(_one(found, b"sender"))
     if not authors:
         raise MalformedMail(reason="it says in no From who has written it")
     if len(senders) > 1 or (len(authors) > 1 and not senders):
@@ -105,21 +106,24 @@ def _authors(found: Sequence[Field]) -> tuple[str, ...]:
     return (*senders, *authors)
 
 
-def _addresses(found: Sequence[Field], name: bytes) -> list[str]:
+def _one(found: Sequence[Field], name: bytes) -> Sequence[Field]:
     named = [field for field in found if field.name == name]
     if len(named) > 1:
-        raise MalformedMail(reason=f"it has more than one {name.decode().capitalize()}")
-    if any(_is_ambiguous(field.value) for field in named):
-        raise MalformedMail(reason=f"its {name.decode().capitalize()} can be read in more than one way")
+        raise MalformedMail(reason=f"it has more than one {_title(named[0])}")
+    return named
+
+
+def _addresses(named: Sequence[Field]) -> list[str]:
+    if ambiguous := [field for field in named if address.is_ambiguous(field.value)]:
+        raise MalformedMail(reason=f"its {_title(ambiguous[0])} can be read in more than one way")
     listed = [one.addr for field in named for one in address.mailboxes(address.parse(field.value))]
     if len(listed) > _AUTHORS_MOST:
         raise MalformedMail(reason="it has too many authors")
     return listed
 
 
-def _is_ambiguous(value: bytes) -> bool:
-    """Whether others may find another address there than we do: behind the one in brackets, or in what has no end."""
-    return _TWO_WAYS.search(_ASIDE.sub(b"", headers.unfold(value))) is not None
+def _title(field: Field) -> str:
+    return field.name.decode().title()
 
 
 def _spans(found: Sequence[Field], is_meant: Callable[[Field], bool]) -> tuple[Span, ...]:

@@ -48,13 +48,14 @@ class Client:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What becomes of a mail that is taken: fields to put before its header, octets of the header that go, and whether
-    it is junk.
+    """What becomes of a mail that is taken: fields to put before its header, octets of the header that go, whether it
+    is junk, and whether its envelope's sender is told what became of it: somebody forged has sent nothing.
     """
 
     prefix: bytes = b""
     cuts: tuple[Span, ...] = ()
     junk: bool = False
+    is_reported: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +113,8 @@ class Judge:
             (one.start, one.end) for one in mail.found if results.is_forged(one, self.hostname) or one.name in marks
         ]
         prefix = said + b"".join(one.fields for one in opinions)
-        return Verdict(prefix, tuple(cuts), junk=worst.advice is Advice.JUNK)
+        is_junk = worst.advice is Advice.JUNK
+        return Verdict(prefix, tuple(cuts), junk=is_junk, is_reported=not is_junk and _is_sender_proven(mail, found))
 
     def _stranger(self, client: Client | None) -> Address | None:
         """The client's address, if mail from there is judged at all."""
@@ -139,6 +141,12 @@ class Judge:
 
 async def _ask_clamd(mail: Mail, place: str) -> Opinion | None:
     return await scanners.clamd(place, mail.spool) if place else _FINE
+
+
+def _is_sender_proven(mail: Mail, found: Origin) -> bool:
+    """Whether the envelope's sender is no forgery."""
+    is_author = found.dmarc.verdict is Dmarc.PASS and found.dmarc.domain == mail.identity
+    return found.spf is Spf.PASS or is_author
 
 
 def _opinions(rules: Mapping[str, str], found: Origin) -> list[Opinion]:

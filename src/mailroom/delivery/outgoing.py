@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 from urllib.parse import parse_qsl, unquote, urlsplit
 
@@ -12,8 +12,9 @@ from mailroom.core.errors import InvalidValue
 from mailroom.core.ids import ContentId, MemberId, MessageId, RecipientId
 from mailroom.core.secrets import Secret
 from mailroom.delivery import queries
-from mailroom.messaging import receipts, send, senders
-from mailroom.messaging.model import Draft, Origin
+from mailroom.mailboxes import contents, fetch
+from mailroom.messaging import receipts, recipients, send, senders
+from mailroom.messaging.model import Content, Draft, Origin
 from mailroom.messaging.send import Target
 from mailroom.messaging.senders import Senders
 from mailroom.storage.ports import Store, Tx
@@ -62,6 +63,23 @@ def post(  # noqa: PLR0913 # an envelope, each part by its name
     message_id = send.enqueue(tx, Draft(Origin.MAIL, content, trace=trace), targets)
     queries.add_outgoing(tx, message_id, content_id, envelope_from=sender, ret=ret, envid=envid, sent_by=sent_by)
     return message_id
+
+
+def octets(tx: Tx, messages: Sequence[Content]) -> Sequence[Callable[[], bytes] | None]:
+    """The mail that each message is, if it is a small one."""
+    ids: list[ContentId] = [message.get("mail", 0) for message in messages]
+    found = fetch.packed(tx, list(filter(None, ids)))
+    return [found.get(content_id) for content_id in ids]
+
+
+def release(tx: Tx, message_ids: Sequence[MessageId]) -> None:
+    """Let go of those of the mails that are over: each recipient has ended, and who is to hear of it has heard."""
+    # Held before it is asked who waits: of two last recipients that end at once, the later one sees to it.
+    held = queries.lock_outgoing(tx, message_ids)
+    open_ = recipients.open_(tx, [mail.message_id for mail in held])
+    over = [mail for mail in held if mail.message_id not in open_]
+    queries.remove_outgoing(tx, [mail.message_id for mail in over])
+    contents.share_all(tx, [mail.content_id for mail in over], by=-1)
 
 
 def retry(tx: Tx, recipient_id: RecipientId) -> None:

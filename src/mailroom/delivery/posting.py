@@ -14,7 +14,9 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Final
 
+from mailroom.core.clock import HOUR, SECOND
 from mailroom.core.errors import (
+    ComeAgain,
     DomainNotActive,
     GroupRefused,
     InvalidAddress,
@@ -24,8 +26,8 @@ from mailroom.core.errors import (
     TooMany,
 )
 from mailroom.core.ids import ContentId, GroupId, MailboxId, MemberId
-from mailroom.delivery import filing, outgoing, rules
-from mailroom.delivery.answers import Answer, Writer
+from mailroom.delivery import filing, outgoing, queries, rules, srs
+from mailroom.delivery.answers import Answer, Missed, Writer
 from mailroom.delivery.filing import Arrival, Copy
 from mailroom.delivery.judge import Client
 from mailroom.delivery.letters import Letter
@@ -43,6 +45,8 @@ from mailroom.storage.ports import Tx
 _STAGES_MOST: Final = 20
 _RECIPIENTS_MOST: Final = 50_000
 _AT_ONCE: Final = 100  # mailboxes whose rules are read
+_RETURNS_MOST: Final = 100  # bounces to one sender in an hour; the others come again
+_SILENT: Final = frozenset({"NEVER"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +129,13 @@ class Plan:
     copies: dict[MailboxId, list[Copy]] = field(default_factory=dict)
     parcels: dict[Way, list[Addressee]] = field(default_factory=dict)
     answers: list[Answer] = field(default_factory=list)
+    returns: list[str] = field(default_factory=list)  # to whom a bounce goes back
+    missed: dict[str, Refusal] = field(default_factory=dict)  # members of groups who do not get it: its sender is told
+
+    @property
+    def sent_on(self) -> int:
+        """How many elsewhere have it from a group or a mailbox of ours."""
+        return sum(len(addressees) for way, addressees in self.parcels.items() if way.is_sent_on)
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,15 +149,16 @@ class _Stop:
 
 @dataclass(frozen=True, slots=True)
 class Posting:
-    """Posts letters."""
+    """Posts letters. With `key` it marks what it sends on."""
 
     srs: Srs
     writer: Writer
+    key: bytes = field(repr=False)
 
     def find(self, tx: Tx, address: str, *, size: int, caller: Caller) -> Addressee:
         """Whom the address names, with room for `size` octets (0: unknown), if the caller may write to him. Anybody
         elsewhere will do. Raises `InvalidAddress`, `NotFound`, `DomainNotActive`, `GroupRefused`, `MailboxDisabled`,
-        `OverQuota`.
+        `OverQuota`, `ComeAgain`.
         """
         whom = self.resolve(tx, address, caller)
         if isinstance(whom, Local):
@@ -155,10 +167,13 @@ class Posting:
         return Addressee(address, whom)
 
     def resolve(self, tx: Tx, address: str, caller: Caller) -> Whom:
-        """Who is behind an address. Raises `InvalidAddress`, `NotFound`, `DomainNotActive`, `GroupRefused`."""
+        """Who is behind an address. Raises `InvalidAddress`, `NotFound`, `DomainNotActive`, `GroupRefused`,
+        `ComeAgain`.
+        """
         if address.casefold() == "postmaster":  # RFC 5321 §4.1.1.3: without a domain, and in any case of letters
             return _postmaster(tx, address)
         if not caller.sender and (sender := self.srs.original(address, now=tx.now)):
+            _ask_return(tx, sender, at=address.rpartition("@")[2])
             return Foreign(sender, is_return=True)
         parsed = addresses.parse(address)
         lease = addresses.resolve(tx, parsed)
@@ -190,8 +205,12 @@ class Posting:
                 filing.file(tx, content_id, plan.copies[mailbox_id], size=letter.size, sender=envelope.sender)
             for parcel in plan.parcels.items():
                 _send(tx, content_id, letter, envelope, parcel)
+        for sender in plan.returns:
+            queries.count_sent(tx, _returning(sender), hour=tx.now // HOUR, more=1)
         for answer in plan.answers:
             self._answer(tx, letter, answer)
+        if plan.missed and envelope.sender:  # RFC 5321 §4.5.5: nobody is told of a mail that has no sender
+            self._answer(tx, letter, Missed(envelope.sender, plan.missed))
         return content_id
 
     def post(
@@ -255,21 +274,32 @@ class _Walk:
             self._rescue()
         return self._plan
 
-    def invite(self, texts: Iterable[str], way: Way) -> list[_Stop]:
-        """Those of the addresses that are somebody's who takes mail."""
+    def invite(
+        self, texts: Iterable[str], way: Way, *, notify: frozenset[str] = frozenset()
+    ) -> tuple[list[_Stop], dict[str, Refusal]]:
+        """Those of the addresses that are somebody's who takes mail, and why the others do not."""
         named = dict(_parsed(texts))
         leases = addresses.resolve_all(self._tx, named)
         room = quota.with_room(self._tx, [one.mailbox_id for one in leases.values() if one.mailbox_id is not None])
-        stops = []
+        stops, missed = [], {}
         for address, text in named.items():
-            whom: Whom | None
-            if lease := leases.get(address):
-                whom = _invited(lease, room)
+            try:
+                whom = self._invited(address, text, leases.get(address), room)
+            except Refusal as refusal:
+                missed[text] = refusal
             else:
-                whom = None if address.domain in self._ours else Foreign(text)
-            if whom is not None:
-                stops.append(_Stop(whom, Addressee(text), way))
-        return stops
+                stops.append(_Stop(whom, Addressee(text, notify=notify), way))
+        return stops, missed
+
+    def _invited(self, address: Address, text: str, lease: Lease | None, room: Mapping[MailboxId, bool]) -> Whom:
+        if lease is None and address.domain not in self._ours:
+            return Foreign(text)
+        whom = _stranger(self._tx, address, text) if lease is None else _holder(lease)
+        if not isinstance(whom, Local):
+            return whom
+        if whom.mailbox_id in room:
+            return Local(whom.mailbox_id, room[whom.mailbox_id])
+        return Local(whom.mailbox_id, quota.ask(self._tx, whom.mailbox_id, size=0, address=text).has_rules)
 
     def _pass(self, stops: Sequence[_Stop]) -> list[_Stop]:
         """Give it to those at these stops; where it goes on to."""
@@ -280,9 +310,10 @@ class _Walk:
                 case Group(group_id, address):
                     if group_id not in self._groups:
                         self._groups.add(group_id)
-                        onwards += self._members(group_id, address)
-                case Foreign(address):
-                    if self._meet(address.casefold()):
+                        onwards += self._members(group_id, address, stop.addressee.notify)
+                case Foreign(address, is_return):
+                    if self._role is FolderRole.INBOX and self._meet(address.casefold()):
+                        self._plan.returns += [address] * is_return
                         self._plan.parcels.setdefault(stop.way, []).append(replace(stop.addressee, address=address))
                 case Local(mailbox_id, has_rules):
                     if not self._meet(mailbox_id):
@@ -304,17 +335,22 @@ class _Walk:
             raise TooMany(what="recipients", limit=_RECIPIENTS_MOST)
         return True
 
-    def _members(self, group_id: GroupId, address: str) -> list[_Stop]:
+    def _members(self, group_id: GroupId, address: str, notify: frozenset[str]) -> list[_Stop]:
         mark = self._mark("group", group_id)
         if self._is_back(mark):  # from a member elsewhere: each has it already
             return []
         local, _, domain = address.rpartition("@")
         way = Way(self._sender_at(domain), f"List-Id: <{local}.{domain}>\r\nX-Loop: {mark}\r\n", is_sent_on=True)
-        return self.invite(groups.members(self._tx, group_id), way)
+        is_silent = bool(notify) and "FAILURE" not in notify  # RFC 3461 §4.1: else failures are told of
+        members = groups.members(self._tx, group_id)
+        stops, missed = self.invite(members, way, notify=_SILENT if is_silent else frozenset())
+        if not is_silent:
+            self._plan.missed |= missed
+        return stops
 
     def _mark(self, kind: str, number: int) -> str:
         """What a mail bears that we have sent on for this mailbox or group; nobody else can write it."""
-        return self._posting.srs.token(f"{kind} {number} {self._letter.summary.message_id}")
+        return srs.token(self._posting.key, f"{kind} {number} {self._letter.summary.message_id}")
 
     def _is_back(self, mark: str) -> bool:
         is_back = any(mark.encode() in raw for raw in self._fields.all("x-loop"))
@@ -352,7 +388,7 @@ class _Walk:
     def _redirect(self, mailbox_id: MailboxId, address: str, mark: str) -> list[_Stop]:
         own = addresses.primary(self._tx, mailbox_id)
         way = Way(self._sender_at(own.rpartition("@")[2]), f"X-Loop: {mark}\r\n", is_sent_on=True)
-        stops = self.invite([address], way)
+        stops, _ = self.invite([address], way)
         for stop in stops:
             if isinstance(stop.whom, Group):
                 try:
@@ -416,17 +452,6 @@ def _send(
     )
 
 
-def _invited(lease: Lease, room: Mapping[MailboxId, bool]) -> Whom | None:
-    """Who holds the address, if he takes mail."""
-    try:
-        whom = _holder(lease)
-    except (DomainNotActive, NotFound):
-        return None
-    if isinstance(whom, Local):
-        return Local(whom.mailbox_id, room[whom.mailbox_id]) if whom.mailbox_id in room else None
-    return whom
-
-
 def _holder(lease: Lease) -> Local | Group:
     if not lease.domain_state.works:
         raise DomainNotActive(domain=lease.address.rpartition("@")[2])
@@ -444,7 +469,7 @@ def _stranger(tx: Tx, address: Address, text: str) -> Whom:
         return Foreign(text)
     if not domain.state.works:
         raise DomainNotActive(domain=domain.name)
-    if address.local == "postmaster":  # RFC 5321 §4.5.1: every domain has one
+    if address.local in addresses.OFFICES:
         return _postmaster(tx, text)
     raise NotFound(what="mailbox", name=text)
 
@@ -454,6 +479,27 @@ def _postmaster(tx: Tx, text: str) -> Local:
     if not administrators:
         raise NotFound(what="mailbox", name=text)
     return Local(administrators[0])
+
+
+def _ask_return(tx: Tx, sender: str, *, at: str) -> None:
+    """Whether a bounce may go back to the sender now. Who knows such an address could else write to him through us as
+    much as he likes. Raises `NotFound`, `DomainNotActive`, `ComeAgain`.
+    """
+    domain = domains.get(tx, at)
+    if not domain.state.works:
+        raise DomainNotActive(domain=domain.name)
+    returned, _ = queries.sent(tx, _returning(sender), hour=tx.now // HOUR)
+    if returned >= _RETURNS_MOST:
+        raise ComeAgain(seconds=HOUR // SECOND)
+
+
+def forget(tx: Tx) -> None:
+    """Forget what is counted for limits and has passed."""
+    queries.forget_sent(tx, hour=tx.now // HOUR)
+
+
+def _returning(sender: str) -> str:
+    return f"return:{sender.casefold()}"
 
 
 def _parsed(texts: Iterable[str]) -> Iterator[tuple[Address, str]]:

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -49,7 +49,11 @@ _OUTGOING = select(
     _outgoing.c.envid,
     _outgoing.c.created_at,
 )
-_LOCK_OUTGOING = _OUTGOING.where(_outgoing.c.message_id == bindparam("message_id")).with_for_update()
+_LOCK_OUTGOING = (
+    _OUTGOING.where(_outgoing.c.message_id.in_(bindparam("message_ids", expanding=True)))
+    .order_by(_outgoing.c.message_id)
+    .with_for_update()
+)
 _LATE = (
     _OUTGOING.where(_outgoing.c.created_at < bindparam("before"), _outgoing.c.delay_told == 0)
     .order_by(_outgoing.c.created_at)
@@ -57,7 +61,8 @@ _LATE = (
     .with_for_update(skip_locked=True)
 )
 _DELAY_TOLD = update(_outgoing).where(_outgoing.c.message_id == bindparam("which")).values(delay_told=1)
-_REMOVE_OUTGOING = delete(_outgoing).where(_outgoing.c.message_id == bindparam("message_id"))
+_REMOVE_OUTGOING = delete(_outgoing).where(_outgoing.c.message_id.in_(bindparam("message_ids", expanding=True)))
+_CHUNK = 500  # ids that one statement names
 
 
 def _to_outgoing(row: Row) -> Outgoing:
@@ -93,10 +98,9 @@ def add_outgoing(
     )
 
 
-def lock_outgoing(tx: Tx, message_id: MessageId) -> Outgoing | None:
-    """The mail, kept from others until the commit; none once all its recipients have ended."""
-    row = tx.first(_LOCK_OUTGOING, message_id=message_id)
-    return _to_outgoing(row) if row else None
+def lock_outgoing(tx: Tx, message_ids: Sequence[MessageId]) -> Sequence[Outgoing]:
+    """Those of the mails that are not over, kept from others until the commit."""
+    return [_to_outgoing(row) for ids in _chunks(message_ids) for row in tx.all(_LOCK_OUTGOING, message_ids=ids)]
 
 
 def late(tx: Tx, *, before: int, limit: int) -> Sequence[Outgoing]:
@@ -108,8 +112,14 @@ def delay_told(tx: Tx, message_id: MessageId) -> None:
     tx.run(_DELAY_TOLD, which=message_id)
 
 
-def remove_outgoing(tx: Tx, message_id: MessageId) -> int:
-    return tx.run(_REMOVE_OUTGOING, message_id=message_id)
+def remove_outgoing(tx: Tx, message_ids: Sequence[MessageId]) -> None:
+    for ids in _chunks(message_ids):
+        tx.run(_REMOVE_OUTGOING, message_ids=ids)
+
+
+def _chunks(message_ids: Sequence[MessageId]) -> Iterator[Sequence[MessageId]]:
+    ordered = sorted(set(message_ids))
+    return (ordered[at : at + _CHUNK] for at in range(0, len(ordered), _CHUNK))
 
 
 # --- the MTA-STS policies of others
@@ -147,7 +157,7 @@ _SENT = select(
     func.coalesce(func.sum(case((_sent.c.hour == bindparam("hour"), _sent.c.recipients), else_=0)), 0),
     func.coalesce(func.sum(_sent.c.recipients), 0),
 ).where(_sent.c.who == bindparam("who"), _sent.c.hour > bindparam("hour") - 24)
-_FORGET_SENT = delete(_sent).where(_sent.c.who == bindparam("who"), _sent.c.hour <= bindparam("hour") - 24)
+_FORGET_SENT = delete(_sent).where(_sent.c.hour <= bindparam("hour") - 24)
 
 
 def count_sent(tx: Tx, who: str, *, hour: int, more: int) -> None:
@@ -160,9 +170,9 @@ def sent(tx: Tx, who: str, *, hour: int) -> tuple[int, int]:
     return (int(row[0]), int(row[1])) if row else (0, 0)
 
 
-def forget_sent(tx: Tx, who: str, *, hour: int) -> None:
+def forget_sent(tx: Tx, *, hour: int) -> None:
     """Forget what is no longer of the day that ends with the hour."""
-    tx.run(_FORGET_SENT, who=who, hour=hour)
+    tx.run(_FORGET_SENT, hour=hour)
 
 
 # --- senders that were asked to come again
@@ -209,6 +219,15 @@ _REPORTS = (
     .order_by(_reports.c.ends_at.desc(), _reports.c.id.desc())
     .limit(bindparam("limit"))
 )
+_CAP_REPORTS = delete(_reports).where(
+    _reports.c.id.in_(
+        select(_reports.c.id)
+        .where(_reports.c.domain == bindparam("domain"))
+        .order_by(_reports.c.id.desc())
+        .offset(bindparam("most"))
+    )
+)
+_FORGET_REPORTS = delete(_reports).where(_reports.c.received_at < bindparam("before"))
 
 
 def add_report(
@@ -226,6 +245,16 @@ def add_report(
         report=report,
         received_at=tx.now,
     )
+
+
+def cap_reports(tx: Tx, domain: str, *, most: int) -> None:
+    """Keep so many on the domain, those that came last."""
+    tx.run(_CAP_REPORTS, domain=domain, most=most)
+
+
+def forget_reports(tx: Tx, *, before: int) -> None:
+    """Forget what came before that time."""
+    tx.run(_FORGET_REPORTS, before=before)
 
 
 def reports(tx: Tx, domain: str, *, limit: int) -> Sequence[Row]:

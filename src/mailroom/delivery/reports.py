@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from mailroom.core.clock import DAY
 from mailroom.core.errors import InvalidAddress, NotFound
 from mailroom.delivery import queries
 from mailroom.delivery.spool import Spool
@@ -23,6 +24,8 @@ from mailroom.storage.ports import Tx
 _PARTS_MOST = 20  # that are looked at
 _READ_MOST = 2  # of one mail; it has one, if it is honest
 _KEPT_MOST = 256 * 1024  # octets: no quota counts them
+_ROWS_MOST = 10_000  # on one domain; 25 reporters write so many in thirteen months
+_KEPT_FOR = 396 * DAY
 _TLS_TYPES = ("application/tlsrpt+gzip", "application/tlsrpt+json")
 _ENDINGS = (".xml", ".xml.gz", ".gz", ".zip", ".json", ".json.gz")
 
@@ -53,6 +56,12 @@ def keep(tx: Tx, found: Sequence[Report]) -> None:
             ends_at=one.ends_at,
             report=report,
         )
+        queries.cap_reports(tx, domain.name, most=_ROWS_MOST)
+
+
+def forget(tx: Tx) -> None:
+    """Forget what came thirteen months ago: a year can be compared with the one before."""
+    queries.forget_reports(tx, before=tx.now - _KEPT_FOR)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,13 +14,13 @@ from typing import Final
 from mailroom.core import clock, ids, log
 from mailroom.core.clock import DAY, HOUR
 from mailroom.core.ids import ContentId, MessageId
-from mailroom.core.text import LANGUAGES, translation
-from mailroom.delivery import queries
+from mailroom.core.text import LANGUAGES, N_, translation
+from mailroom.delivery import outgoing, queries
 from mailroom.delivery.letters import written
 from mailroom.delivery.posting import Addressee, Envelope, Foreign, Group, Posting
 from mailroom.delivery.queries import Outgoing
 from mailroom.events.facts import RecipientSettled
-from mailroom.mailboxes import contents, fetch, read
+from mailroom.mailboxes import fetch, read
 from mailroom.messaging import recipients
 from mailroom.messaging.model import Recipient
 from mailroom.messaging.states import State
@@ -35,11 +35,6 @@ GIVEN_UP: Final = 5 * DAY
 _AT_ONCE: Final = 50
 _RETURNED_MOST: Final = 64 * 1024  # octets
 _LISTED_MOST: Final = 100  # recipients that the text names; the report itself names all
-
-
-def N_(text: str) -> str:  # noqa: N802 # gettext's own name for it
-    """Mark a text that is translated later."""
-    return text
 
 
 _WORDS: Final = {
@@ -78,15 +73,14 @@ class Returns:
         """A recipient has ended: tell the sender of it and of all others that have, and let the mail go when it was the
         last one.
         """
-        mail = queries.lock_outgoing(tx, fact.message_id)
-        if mail is None:
-            return  # no mail, or one that is over
+        for mail in queries.lock_outgoing(tx, [fact.message_id]):  # none: it is over
+            self._tell(tx, mail)
+            outgoing.release(tx, [mail.message_id])
+
+    def _tell(self, tx: Tx, mail: Outgoing) -> None:
         ended = recipients.untold(tx, mail.message_id)
         self._report(tx, mail, [fate for one in ended if (fate := _end(one)) is not None])
         recipients.tell(tx, ended)
-        if not recipients.waits(tx, mail.message_id):
-            queries.remove_outgoing(tx, mail.message_id)
-            contents.share(tx, mail.content_id, by=-1)
 
     def delivered(self, tx: Tx, content_id: ContentId, envelope: Envelope) -> None:
         """Tell the sender that a mail lies with those who are here, where he asked for it (RFC 3461 §6.2); in the

@@ -93,11 +93,14 @@ def _read(  # noqa: PLR0917 # the columns of a row
 
 
 def forward(tx: Tx, mailbox_id: MailboxId, forwarding: Forwarding) -> None:
-    """Send what arrives on to these addresses, or to nobody. Raises `InvalidAddress`, `TooMany`."""
-    to = tuple(dict.fromkeys(str(addresses.parse(text)) for text in forwarding.to))
+    """Send what arrives on to these addresses, or to nobody. Raises `InvalidAddress`, `TooMany`, `NotFound` for an
+    address of ours that nobody has.
+    """
+    to = dict.fromkeys(addresses.parse(text) for text in forwarding.to)
     if len(to) > FORWARDS_MOST:
         raise TooMany(what="addresses", limit=FORWARDS_MOST)
-    _write(tx, mailbox_id, Forwarding(to, forwarding.keeps), get(tx, mailbox_id).reply)
+    addresses.ask_known(tx, to.keys())
+    _write(tx, mailbox_id, Forwarding(tuple(map(str, to)), forwarding.keeps), get(tx, mailbox_id).reply)
 
 
 def reply(tx: Tx, mailbox_id: MailboxId, auto: AutoReply | None) -> None:

@@ -41,7 +41,7 @@ class Srs:
             return self._again(rewritten, host, domain)
         day = now // DAY % _CIRCLE
         told = f"{_DIGITS[day >> 5]}{_DIGITS[day & 31]}={host}={local}"
-        return f"SRS0={self.token(told)}={told}@{domain}"
+        return f"SRS0={self._token('0', told)}={told}@{domain}"
 
     def _again(self, rewritten: re.Match[str], host: str, domain: str) -> str:
         number, sign, rest = rewritten.groups()
@@ -49,7 +49,7 @@ class Srs:
             _, _, told = rest.partition("=")
         else:
             told = f"{host}={sign}{rest}"
-        return f"SRS1={self.token(told)}={told}@{domain}"
+        return f"SRS1={self._token('1', told)}={told}@{domain}"
 
     def original(self, address: str, *, now: int) -> str | None:
         """Whom such an address of ours stands for; None: it is none, or has run out."""
@@ -58,7 +58,7 @@ class Srs:
             return None
         number, _, rest = rewritten.groups()
         digest, _, told = rest.partition("=")
-        if not hmac.compare_digest(digest.upper().encode(), self.token(told).encode()):
+        if not hmac.compare_digest(digest.upper().encode(), self._token(number, told).encode()):
             return None
         if number == "1":
             host, _, theirs = told.partition("=")
@@ -67,9 +67,13 @@ class Srs:
         host, _, local = rest.partition("=")
         return f"{local}@{host}" if host and local and _is_fresh(day, now) else None
 
-    def token(self, told: str) -> str:
-        """What only we can have written beside `told`. Letters of any case are the same: some servers change them."""
-        return base64.b32encode(hmac.digest(self.key, told.lower().encode(), "sha256")[:5]).decode()
+    def _token(self, number: str, told: str) -> str:
+        return token(self.key, f"SRS{number}={told}")
+
+
+def token(key: bytes, told: str) -> str:
+    """What only we can have written beside `told`. Letters of any case are the same: some servers change them."""
+    return base64.b32encode(hmac.digest(key, told.lower().encode(), "sha256")[:5]).decode()
 
 
 def _is_fresh(day: str, now: int) -> bool:

@@ -97,8 +97,10 @@ class Submission:
             plan = await self.store.read(lambda tx: self.posting.plan(tx, letter, envelope))
 
         def hand_in(tx: Tx) -> None:
-            self._count(tx, principal, len(envelope.destinations))
             way = self.posting.plan(tx, letter, envelope) if plan is None else plan
+            self._count(tx, principal, len(envelope.destinations) + way.sent_on)
+            if copy is not None and way.copies:
+                append.hold(tx, leave.mailbox_id, *way.copies)
             content_id = self.posting.carry_out(tx, letter, envelope, way)
             if content_id is not None:
                 self.returns.delivered(tx, content_id, envelope)
@@ -108,7 +110,7 @@ class Submission:
         await self.store.write(hand_in)
 
     def _leave(self, tx: Tx, principal: Principal, draft: Draft) -> _Leave:
-        answering, *_ = _authors(tx, principal, draft.authors)
+        answering, *_ = _authors(tx, principal, (*draft.authors, *draft.resent))
         # Into its own mailbox a mail program puts the copy itself, by IMAP.
         is_kept = answering != principal.mailbox_id or policies.is_on(tx, "submit.sent_copy")
         sent_by = principal.member.id if principal.member else None
@@ -126,21 +128,18 @@ class Submission:
             return letter, letter
         return letter, await self.letters.take(spool, part, named=False, prefix=added, cuts=draft.foreign)
 
-    def _ask_limits(self, tx: Tx, principal: Principal, more: int) -> int:
-        """How many recipients he has written to in this hour, if he may write to `more`."""
+    def _ask_limits(self, tx: Tx, principal: Principal, more: int) -> None:
+        """Whether he may write to so many more recipients now."""
         hour, day = queries.sent(tx, _who(principal), hour=tx.now // HOUR)
         if 0 < self.limits.sent_per_hour < hour + more:
             raise SendingLimit(limit=self.limits.sent_per_hour, period="1 h")
         if 0 < self.limits.sent_per_day < day + more:
             raise SendingLimit(limit=self.limits.sent_per_day, period="24 h")
-        return hour
 
     def _count(self, tx: Tx, principal: Principal, more: int) -> None:
         # Counted before it is asked: two mails at once wait here for each other.
-        who, hour = _who(principal), tx.now // HOUR
-        queries.count_sent(tx, who, hour=hour, more=more)
-        if self._ask_limits(tx, principal, 0) == more:  # the hour's first
-            queries.forget_sent(tx, who, hour=hour)
+        queries.count_sent(tx, _who(principal), hour=tx.now // HOUR, more=more)
+        self._ask_limits(tx, principal, 0)
 
 
 def _who(principal: Principal) -> str:

@@ -17,6 +17,8 @@ from mailroom.directory.names import canonical_domain
 from mailroom.storage.ports import Conflict, Tx
 
 _LOCAL_MOST = 64  # octets: RFC 5321 §4.5.3.1.1
+# What every domain answers to, whoever has the address or nobody: RFC 5321 §4.5.1, RFC 2142 §4.
+OFFICES = frozenset({"abuse", "postmaster"})
 # What a new address may consist of: RFC 5321's dot-string without "+", which divides the tag, and without the signs
 # that shells, URLs and path names fall over. Letters of any script (RFC 6531).
 _NEW_LOCAL = re.compile(r"[^\W_](?:[\w.&'=-]*[\w=-])?", re.UNICODE)
@@ -109,6 +111,15 @@ def resolve_all(tx: Tx, wanted: Collection[Address]) -> Mapping[Address, Lease]:
     plain = queries.addresses.leases(tx, [str(one.untagged) for one in tagged])
     found = {one: exact.get(str(one)) or plain.get(str(one.untagged)) for one in wanted}
     return {one: lease for one, lease in found.items() if lease is not None}
+
+
+def ask_known(tx: Tx, wanted: Collection[Address]) -> None:
+    """Whether those that are of our domains are somebody's. Raises `NotFound` for the first that is not."""
+    ours = {domain.name for domain in domains.every(tx)}
+    here = [one for one in wanted if one.domain in ours and one.local not in OFFICES]
+    held = resolve_all(tx, here)
+    if unknown := next((one for one in here if one not in held), None):
+        raise NotFound(what="address", name=str(unknown))
 
 
 def aliases(tx: Tx, mailbox_id: MailboxId) -> Sequence[str]:

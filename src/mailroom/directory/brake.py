@@ -14,7 +14,7 @@ import asyncio
 import contextlib
 import ipaddress
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Final, Generic, TypeVar
@@ -89,11 +89,21 @@ class Brake:
     async def looking(self, name: str, peer: str, look: Work[T]) -> AsyncIterator[Attempt[T]]:
         """The same, where something is looked up in the transaction in which the attempt is admitted."""
         who, where = _name_key(name) if name else "", _address_key(peer)
-        turn = self._turns.setdefault(who, asyncio.Lock()) if who else contextlib.nullcontext()
-        async with turn:
-            held_by = [where] if (who, where) in self.guests else [who, where]
-            known, seen = await self.store.read(lambda tx: (_admit(tx, who, where, held_by), look(tx)))
+        async with contextlib.AsyncExitStack() as turns:
+            if who:
+                await turns.enter_async_context(self._turn(who))
+            known, seen = await self._admit(who, where, look)
+            if where in known and known[where].tries >= _ADDRESS.free:  # so it is for a network that has been guessing
+                await turns.enter_async_context(self._turn(where))
+                known, seen = await self._admit(who, where, look)
             yield Attempt(seen, self, who, where, who in known)
+
+    async def _admit(self, who: str, where: str, look: Work[T]) -> tuple[Mapping[str, Tries], T]:
+        held_by = [where] if (who, where) in self.guests else [who, where]
+        return await self.store.read(lambda tx: (_admit(tx, who, where, held_by), look(tx)))
+
+    def _turn(self, key: str) -> asyncio.Lock:
+        return self._turns.setdefault(key, asyncio.Lock())
 
     def welcome(self, who: str, where: str) -> None:
         """Remember that this client has signed in with this name."""
@@ -103,8 +113,8 @@ class Brake:
             self.guests.popitem(last=False)
 
 
-def _admit(tx: Tx, who: str, where: str, held_by: Sequence[str]) -> Collection[str]:
-    """Which of the two have failed before."""
+def _admit(tx: Tx, who: str, where: str, held_by: Sequence[str]) -> Mapping[str, Tries]:
+    """Those of the two that have failed before."""
     known = queries.brakes.get(tx, [who, where])
     wait = max((known[key].again_at - tx.now for key in held_by if key in known), default=0)
     if wait > 0:

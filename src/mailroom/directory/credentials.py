@@ -39,6 +39,12 @@ def _nobody() -> str:
     return PasswordHasher().hash(secrets.token_urlsafe())
 
 
+def ask(password: Secret) -> None:
+    """Raise `InvalidValue` for a password that is too short."""
+    if len(password.reveal()) < _SHORTEST:
+        raise InvalidValue(name="password", reason=f"at least {_SHORTEST} characters")
+
+
 @dataclass(frozen=True, slots=True)
 class Passwords:
     """argon2id (RFC 9106), in two threads of its own: each hash takes 64 MiB, and guessing must not take all memory."""
@@ -49,8 +55,7 @@ class Passwords:
 
     async def hash(self, password: Secret) -> str:
         """The hash to keep. Raises `InvalidValue` for a password that is too short."""
-        if len(password.reveal()) < _SHORTEST:
-            raise InvalidValue(name="password", reason=f"at least {_SHORTEST} characters")
+        ask(password)
         return await asyncio.get_running_loop().run_in_executor(self._threads, self._hasher.hash, password.reveal())
 
     async def fits(self, password: Secret, kept: str) -> bool:

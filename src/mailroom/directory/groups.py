@@ -41,7 +41,7 @@ def create(
     senders: Collection[str] = (),
 ) -> Group:
     """Make a group. Members are addresses: of mailboxes, of other groups, of anybody elsewhere. Raises `InvalidValue`,
-    `InvalidAddress`, `NameTaken`, `AddressTaken`, `TooMany`, `NotFound` (no such domain).
+    `InvalidAddress`, `NameTaken`, `AddressTaken`, `TooMany`, `NotFound` (no such domain, or no such address here).
     """
     name = _named(name)
     try:
@@ -49,7 +49,7 @@ def create(
     except Conflict as taken:
         raise NameTaken(what="group", name=name) from taken
     addresses.take_for_group(tx, address, group_id)
-    _fill(tx, queries.groups.members, group_id, members, most=MEMBERS_MOST)
+    _let_in(tx, group_id, members)
     _fill(tx, queries.groups.senders, group_id, senders, most=SENDERS_MOST)
     _ask_lists(tx, group_id, allow)
     return Group(group_id, str(address), name, allow)
@@ -105,8 +105,10 @@ def replace(tx: Tx, group: Group, members: Collection[str]) -> None:
 
 
 def add(tx: Tx, group: Group, members: Collection[str]) -> None:
-    """Let these be members too. Doing it again is harmless. Raises `InvalidAddress`, `InvalidValue`, `TooMany`."""
-    _fill(tx, queries.groups.members, group.id, members, most=MEMBERS_MOST)
+    """Let these be members too. Doing it again is harmless. Raises `InvalidAddress`, `InvalidValue`, `TooMany`,
+    `NotFound` for an address of ours that nobody has.
+    """
+    _let_in(tx, group.id, members)
     _ask_lists(tx, group.id, group.allow)
 
 
@@ -177,6 +179,11 @@ def _named(name: str) -> str:
     if not 0 < len(name.encode(errors="replace")) <= _NAME_MOST or not name.isprintable():
         raise InvalidValue(name="name", reason=f"1 to {_NAME_MOST} printable octets")
     return name
+
+
+def _let_in(tx: Tx, group_id: GroupId, members: Collection[str]) -> None:
+    addresses.ask_known(tx, [addresses.parse(one) for one in members])
+    _fill(tx, queries.groups.members, group_id, members, most=MEMBERS_MOST)
 
 
 def _fill(tx: Tx, into: GroupList, group_id: GroupId, texts: Collection[str], *, most: int) -> None:

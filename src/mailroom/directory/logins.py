@@ -19,8 +19,8 @@ from typing import Any, Final, Generic, TypeVar
 
 from mailroom.core import log
 from mailroom.core.clock import MINUTE, SECOND, Clock
-from mailroom.core.errors import InvalidAddress, InvalidValue, LoginBlocked, WrongCredentials
-from mailroom.core.ids import ClientPasswordId
+from mailroom.core.errors import AccountDisabled, InvalidAddress, InvalidValue, LoginBlocked, WrongCredentials
+from mailroom.core.ids import ClientPasswordId, MailboxId
 from mailroom.core.secrets import Secret
 from mailroom.directory import addresses, clients, domains, policies, queries, scram
 from mailroom.directory.brake import Attempt, Brake
@@ -59,7 +59,7 @@ class _Found:
     """What a user name stands for, and what would prove it."""
 
     account: Account | None
-    login: str  # see `clients.login_of`; also of a name that nobody has
+    login: str  # see `clients.login_of`
     clients: Sequence[tuple[ClientPassword, str]]  # for the service that is asked for
     own_allowed: bool
 
@@ -79,6 +79,7 @@ class _Verdict:
 
 
 _WRONG: Final = _Verdict(right=False)
+_NO_MAILBOX: Final = MailboxId(0)
 _NO_BEARER: Final = Bearer("", None)
 # What no proof fits, judged where there is nothing else, so that the work is the same.
 _NO_KEYS: Final = Keys(0, b"", bytes(32), bytes(32))
@@ -151,7 +152,7 @@ class Logins:
 
     async def by_password(self, name: str, password: Secret, *, service: Service, peer: str) -> Principal:
         """Whom the user name (userid or address) and the password stand for. `peer` is the client's address. Raises
-        `WrongCredentials`, `TooManyAttempts`, `LoginBlocked`, `Busy`, `Unavailable`.
+        `WrongCredentials`, `TooManyAttempts`, `LoginBlocked`, `AccountDisabled`, `Busy`, `Unavailable`.
         """
         async with self.brake.looking(name, peer, lambda tx: _find(tx, name, service)) as attempt:
             found = attempt.seen
@@ -241,9 +242,12 @@ class Logins:
 
     async def _let_in(self, attempt: Attempt[Any], found: _Found, verdict: _Verdict, asked: _Asked) -> Principal:
         account = found.account
-        if not verdict.right or account is None or not account.is_open:
+        if not verdict.right or account is None:
             asked.log("sign-in refused")
             raise WrongCredentials
+        if not account.is_open:
+            asked.log("sign-in to a disabled account refused")
+            raise AccountDisabled(address=account.address)
         if verdict.own and not found.own_allowed:
             asked.log("sign-in by own password refused")
             raise LoginBlocked
@@ -282,10 +286,10 @@ def _digest(kept: str) -> str:
 
 def _find(tx: Tx, name: str, service: Service) -> _Found:
     account = _account(tx, name)
-    kept = queries.accounts.client_passwords(tx, account.mailbox_id) if account else ()
+    kept = queries.accounts.client_passwords(tx, account.mailbox_id if account else _NO_MAILBOX)
     return _Found(
         account,
-        _login(tx, name, account),
+        clients.login_of(account) if account else "nobody",
         [(client, keys) for client, keys in kept if service in client.services],
         policies.is_on(tx, "own_password"),
     )
@@ -304,18 +308,16 @@ def _account(tx: Tx, name: str) -> Account | None:
 
 
 def _find_login(tx: Tx, name: str) -> str:
-    return _login(tx, name, _account(tx, name))
-
-
-def _login(tx: Tx, name: str, account: Account | None) -> str:
-    if account is not None:
-        return clients.login_of(account)
-    # A name and the address that it would most likely have look like one login here too.
-    if "@" not in name:
-        known = domains.every(tx)
-        first = next((domain for domain in known if domain.state.works), known[0]) if known else None
-        name = f"{name}@{first.name}" if first else name
+    """Whose passwords the name asks for. What is asked of the store is the same whoever there is, so that time does not
+    tell; and whoever holds a name at one domain is meant by it at every other, as nobody is by a name that is nobody's.
+    """
     try:
-        return f"nobody:{addresses.parse(name)}"
+        local = addresses.parse(name if "@" in name else f"{name}@nobody.invalid").local
     except InvalidAddress:
         return f"nobody:{name.encode(errors='replace')!r}"
+    named, owner = _account(tx, name), queries.accounts.by_userid(tx, local)
+    leases = queries.addresses.leases(tx, [f"{local}@{domain.name}" for domain in domains.every(tx)])
+    held = min((one.mailbox_id for one in leases.values() if one.mailbox_id is not None), default=_NO_MAILBOX)
+    holder = queries.accounts.by_mailbox(tx, held)
+    account = named or owner or holder
+    return clients.login_of(account) if account else f"nobody:{local}"

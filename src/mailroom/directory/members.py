@@ -31,8 +31,7 @@ def add(
     """Add a member. `password_hash` comes from `logins.Logins.hash`; "" lets nobody in yet.
     Raises `InvalidValue`, `NameTaken`.
     """
-    if not _USERID.fullmatch(userid):
-        raise InvalidValue(name="userid", reason="1 to 64 letters, digits and . _ -")
+    ask_userid(userid)
     if not name.strip() or len(name) > _NAME_MOST or not name.isprintable():
         raise InvalidValue(name="name", reason=f"1 to {_NAME_MOST} printable characters")
     if queries.members.by_userid(tx, userid) is not None:
@@ -42,6 +41,12 @@ def add(
     except Conflict as taken:
         raise NameTaken(what="member", name=userid) from taken
     return Member(member_id, organisation_id, userid, name.strip(), MemberStatus.ACTIVE, role, "")
+
+
+def ask_userid(text: str) -> None:
+    """Raise `InvalidValue` for what cannot be a userid."""
+    if not _USERID.fullmatch(text):
+        raise InvalidValue(name="userid", reason="1 to 64 letters, digits and . _ -")
 
 
 def get(tx: Tx, userid: str) -> Member:

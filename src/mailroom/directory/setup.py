@@ -6,15 +6,19 @@ and every kind of set-up file are made.
 
 from __future__ import annotations
 
+import hashlib
 import ipaddress
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
+from urllib.parse import urlsplit
 
 from mailroom.core.errors import InvalidAddress
 from mailroom.core.settings import Settings
 from mailroom.directory import addresses, queries
 from mailroom.directory.addresses import Address
+from mailroom.directory.names import canonical_domain
 from mailroom.storage.ports import Tx
 
 
@@ -22,14 +26,14 @@ from mailroom.storage.ports import Tx
 class Server:
     """One way in for mail programs."""
 
-    protocol: str  # imap | pop3 | smtp
+    protocol: str  # imap | pop3 | smtp | sieve
     host: str
     port: int
     tls: bool  # from the first octet; else by STARTTLS
 
     @property
     def service(self) -> str:
-        """Its name in SRV records (RFC 6186, RFC 8314 §5.1)."""
+        """Its name in SRV records (RFC 6186, RFC 8314 §5.1, RFC 5804 §1.8)."""
         if self.protocol == "smtp":
             return "submissions" if self.tls else "submission"
         return self.protocol + "s" * self.tls
@@ -43,13 +47,19 @@ _KINDS: Final = (
     ("pop3", "pop3", False),
     ("submissions", "smtp", True),
     ("submission", "smtp", False),
+    ("managesieve", "sieve", False),
 )
+_STS_AGE: Final = 7 * 24 * 3600  # seconds
 
 
 def servers(settings: Settings) -> Sequence[Server]:
-    """Every way in that this installation offers, the best of each protocol first. What listens on loopback and is not
-    announced is for this machine alone: it is told of only where there is nothing else, as in a trial.
+    """Every way to a mailbox that this installation offers, the best of each protocol first. What listens on loopback
+    and is not announced is for this machine alone: it is told of only where there is nothing else, as in a trial.
     """
+    return [one for one in _offered(settings) if one.protocol != "sieve"]
+
+
+def _offered(settings: Settings) -> Sequence[Server]:
     found, reached = [], []
     for key, protocol, tls in _KINDS:
         where: str = getattr(settings.listen, key)
@@ -74,11 +84,31 @@ def srv_records(domain: str, settings: Settings) -> Sequence[tuple[str, str]]:
     """Names and values of the SRV records with which a program finds us by the domain alone (RFC 6186). The ways with
     STARTTLS come after those with TLS, and what is not offered is said to be absent.
     """
-    offered = servers(settings)
+    offered = _offered(settings)
     records = [(f"_{one.service}._tcp.{domain}", f"{0 if one.tls else 10} 1 {one.port} {one.host}.") for one in offered]
-    if not any(one.protocol == "pop3" for one in offered):
-        records.append((f"_pop3._tcp.{domain}", "0 0 0 ."))
-    return records
+    absent = [name for name in ("pop3", "sieve") if not any(one.protocol == name for one in offered)]
+    return [*records, *((f"_{name}._tcp.{domain}", "0 0 0 .") for name in absent)]
+
+
+def web_host(settings: Settings) -> str:
+    """The name of the host that answers programs by HTTP."""
+    host = urlsplit(settings.public_url).hostname or ""
+    try:
+        return canonical_domain(host) if re.search("[a-z]", host.rpartition(".")[2]) else settings.hostname
+    except InvalidAddress:  # such as localhost
+        return settings.hostname
+
+
+def sts_policy(settings: Settings, mode: str) -> str:
+    """Our MTA-STS policy (RFC 8461 §3.2). The mode `none` takes back what others remember of an older one (§8.3)."""
+    hosts = settings.mx_hosts or (settings.hostname,)
+    lines = ["version: STSv1", f"mode: {mode}", *(f"mx: {host}" for host in hosts), f"max_age: {_STS_AGE}"]
+    return "".join(f"{line}\r\n" for line in lines)
+
+
+def sts_record(settings: Settings, mode: str) -> str:
+    """The record that says that there is one, under another id whenever it is another (RFC 8461 §3.1)."""
+    return f"v=STSv1; id={hashlib.sha256(sts_policy(settings, mode).encode()).hexdigest()[:20]}"
 
 
 def address_here(tx: Tx, text: str) -> Address:

@@ -38,7 +38,9 @@ class SenderDisabled:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecipientSettled:
-    """A recipient of a mail to somebody elsewhere has come to a state that nothing but a late receipt changes."""
+    """A recipient of a mail to somebody elsewhere has come to a state that nothing but a late receipt changes; somebody
+    may have to hear of it.
+    """
 
     recipient_id: RecipientId
     message_id: MessageId

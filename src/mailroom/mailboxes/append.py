@@ -51,6 +51,11 @@ def append(
     return placed
 
 
+def hold(tx: Tx, *mailbox_ids: MailboxId) -> None:
+    """Lock the mailboxes in their order, for who is to put mails into them in another."""
+    queries.mailboxes.lock(tx, *mailbox_ids)
+
+
 def deliver(
     tx: Tx, content_id: ContentId, mailbox_id: MailboxId, *, role: FolderRole, size: int, envelope_from: str
 ) -> Placed:

@@ -20,6 +20,7 @@ from mailroom.mailboxes.model import Flag, Marks, topic
 from mailroom.mailboxes.uids import EVERY, Ranges, ranges
 from mailroom.storage.ports import Row, Tx
 
+AT_ONCE = 250  # mails that go in one transaction, where there may be very many: nobody else writes meanwhile
 _ALL_FLAGS = (1 << len(Flag)) - 1
 
 
@@ -148,12 +149,12 @@ def move(tx: Tx, folder_id: FolderId, uids: Ranges, *, into: FolderId) -> Copied
     return copied
 
 
-def expunge(tx: Tx, folder_id: FolderId, uids: Ranges = EVERY) -> array[int]:
-    """Remove for good the mails marked as deleted (only those among `uids`, if given: RFC 4315); their UIDs, ascending.
-    What shows a content last takes it along. Raises `NotFound`.
+def expunge(tx: Tx, folder_id: FolderId, uids: Ranges = EVERY, *, most: int = queries.mails.ALL) -> array[int]:
+    """Remove for good the mails marked as deleted (only those among `uids`, if given: RFC 4315), or the first so many
+    of them; their UIDs, ascending. What shows a content last takes it along. Raises `NotFound`.
     """
     [folder] = queries.folders.lock(tx, folder_id)
-    mails = queries.mails.pick_deleted(tx, folder_id, uids)
+    mails = queries.mails.pick_deleted(tx, folder_id, uids, most)
     if mails:
         _remove(tx, folder_id, mails)
         contents.share_all(tx, _contents(mails), by=-1)
@@ -162,10 +163,10 @@ def expunge(tx: Tx, folder_id: FolderId, uids: Ranges = EVERY) -> array[int]:
     return _uids(mails)
 
 
-def clear(tx: Tx, folder_id: FolderId) -> None:
-    """Take all mails out of a folder that is about to go itself. Raises `NotFound`."""
+def clear(tx: Tx, folder_id: FolderId, *, most: int = queries.mails.ALL) -> None:
+    """Take all mails, or the first so many, out of a folder that is about to go itself. Raises `NotFound`."""
     [folder] = queries.folders.lock(tx, folder_id)
-    mails = queries.mails.pick(tx, folder_id, EVERY)
+    mails = queries.mails.pick(tx, folder_id, EVERY, most)
     _remove(tx, folder_id, mails)
     contents.share_all(tx, _contents(mails), by=-1)
     queries.mailboxes.discharge(tx, folder.mailbox_id, _size(mails))

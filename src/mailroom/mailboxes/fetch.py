@@ -8,13 +8,14 @@ A caller asks for some thousands at a time, so that neither a transaction nor a 
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from backports import zstd
 
 from mailroom.core.errors import NotFound
-from mailroom.core.ids import ContentId, FolderId, MailboxId, Modseq
+from mailroom.core.ids import ContentId, FolderId, MailboxId
 from mailroom.mailboxes import queries
 from mailroom.mailboxes.model import FolderRole
 from mailroom.mailboxes.uids import Ranges
@@ -36,7 +37,6 @@ class Item(enum.IntFlag):
 
 
 NO_ITEMS = Item(0)
-BEGINNING = Modseq(0)
 _COLUMNS = {
     Item.ENVELOPE: ("envelope",),
     Item.STRUCTURE: ("bodystructure",),
@@ -54,24 +54,27 @@ class Snapshot:
     mails: Sequence[tuple[int, int, int]]  # UID, size, content id; ascending
 
 
-def flags(tx: Tx, folder_id: FolderId, uids: Ranges, *, since: Modseq = BEGINNING) -> Sequence[FlagRow]:
-    """The flags of the mails that are there, ascending by UID: only what has changed after `since`."""
-    return queries.mails.flags(tx, folder_id, uids, since)
+def flags(tx: Tx, folder_id: FolderId, uids: Ranges) -> Sequence[FlagRow]:
+    """The flags of the mails that are there, ascending by UID."""
+    return queries.mails.flags(tx, folder_id, uids)
 
 
-def rows(
-    tx: Tx, folder_id: FolderId, uids: Ranges, items: Item = NO_ITEMS, *, since: Modseq = BEGINNING
-) -> Sequence[Row]:
+def rows(tx: Tx, folder_id: FolderId, uids: Ranges, items: Item = NO_ITEMS) -> Sequence[Row]:
     """The mails that are there, ascending by UID: UID, flags, keywords, modseq (as in `FlagRow`), size, internal date,
     content id; then the `items` asked for.
     """
     names = tuple(name for item, columns in _COLUMNS.items() if item in items for name in columns)
-    return queries.mails.rows(tx, folder_id, uids, names, since)
+    return queries.mails.rows(tx, folder_id, uids, names)
 
 
 def bodies(tx: Tx, content_ids: Sequence[ContentId]) -> Mapping[ContentId, bytes]:
     """The octets of small mails, whole; large ones are missing (`Bodies.read` has them)."""
-    return {row[0]: zstd.decompress(row[1]) for row in queries.contents.bodies(tx, content_ids) if not row[2]}
+    return {content_id: unpack() for content_id, unpack in packed(tx, content_ids).items()}
+
+
+def packed(tx: Tx, content_ids: Sequence[ContentId]) -> Mapping[ContentId, Callable[[], bytes]]:
+    """`bodies`, each unpacked when it is called: what cannot be read then holds up no other."""
+    return {row[0]: partial(zstd.decompress, row[1]) for row in queries.contents.bodies(tx, content_ids) if not row[2]}
 
 
 def headers(tx: Tx, content_ids: Sequence[ContentId]) -> Mapping[ContentId, bytes]:

@@ -9,6 +9,7 @@ A name is the whole path, its parts joined by "/". A name that is nobody's may s
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 from mailroom.core.errors import InUse, InvalidValue, NameTaken, NotFound, TooMany
@@ -23,6 +24,7 @@ SHARED = "Shared"  # below it mail programs are shown other mailboxes: a folder 
 FOLDERS_MOST = 5_000  # in a mailbox
 SUBSCRIPTIONS_MOST = 10_000
 _NAME_MOST = 255
+_WILDCARDS = re.compile("[*%]")  # a LIST of a name that has one would mean others too
 _SUBSCRIBED_MOST = 1_000
 
 
@@ -87,14 +89,22 @@ def remove(tx: Tx, folder_id: FolderId) -> None:
     """Remove a folder with its mails; those below it stay. One that every mailbox has stays too. Raises `NotFound`,
     `InUse`.
     """
-    folder = queries.folders.folder(tx, folder_id)
-    if folder is None:
-        raise NotFound(what="folder", name=str(folder_id))
-    if folder.role in FIRST_FOLDERS:
-        raise InUse(what="folder", name=folder.name, by=folder.role.value)
+    folder = _removable(tx, folder_id)
     change.clear(tx, folder_id)
     queries.folders.remove(tx, folder_id)
     tx.hint(topic(folder.mailbox_id))
+
+
+def thin(tx: Tx, folder_id: FolderId) -> bool:
+    """Take mails out of a folder that is to be removed, so that to `remove` it keeps nobody from writing for long;
+    whether to do it once more. Raises as `remove`.
+    """
+    folder = _removable(tx, folder_id)
+    if folder.mails <= change.AT_ONCE:
+        return False
+    change.clear(tx, folder_id, most=change.AT_ONCE)
+    tx.hint(topic(folder.mailbox_id))
+    return True
 
 
 def subscribe(tx: Tx, mailbox_id: MailboxId, name: str) -> None:
@@ -138,13 +148,28 @@ def keywords(tx: Tx, folder_id: FolderId) -> dict[str, str]:
     return queries.folders.keywords(tx, folder_id)
 
 
+def _removable(tx: Tx, folder_id: FolderId) -> Folder:
+    folder = queries.folders.folder(tx, folder_id)
+    if folder is None:
+        raise NotFound(what="folder", name=str(folder_id))
+    if folder.role in FIRST_FOLDERS:
+        raise InUse(what="folder", name=folder.name, by=folder.role.value)
+    return folder
+
+
 def _proper(name: str) -> str:
     parts = name.split("/")
-    if len(name) > _NAME_MOST or not name.isprintable() or not all(part.strip() == part != "" for part in parts):
-        raise InvalidValue(name="folder", reason=f"1 to {_NAME_MOST} printable characters, no empty parts")
+    if len(name) > _NAME_MOST or not name.isprintable() or not all(map(_is_proper, parts)):
+        raise InvalidValue(name="folder", reason=f"1 to {_NAME_MOST} printable characters, no part empty, . or ..")
+    if _WILDCARDS.search(name):
+        raise InvalidValue(name="folder", reason="without * and %")
     if parts[0] == SHARED:
         raise InvalidValue(name="folder", reason=f"{SHARED} stands above what is shared")
     return canonical(name)
+
+
+def _is_proper(part: str) -> bool:
+    return part.strip() == part and part not in {"", ".", ".."}
 
 
 def _lock(tx: Tx, mailbox_id: MailboxId) -> dict[str, FolderId]:

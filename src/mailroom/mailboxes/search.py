@@ -50,27 +50,41 @@ class Found:
     """What a search has found."""
 
     uids: array[int]  # ascending
-    modseq: Modseq  # the highest among them; 0 for none
+    modseq: Modseq  # the highest among them; 0 for none, and where the query asks for no modseq
 
 
-async def search(store: Store, bodies: Bodies, folder_id: FolderId, query: Query) -> Found:
-    """The mails of a folder that are meant. Mails that come or go meanwhile may be among them or not: the caller shows
-    those that its view has. Of a mail with more than 4 MiB of text, the first are searched. Raises `Unavailable`.
-    """
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """A search as far as its first transaction takes it."""
+
+    plan: _Plan
+    rows: Sequence[Row]
+
+
+def begin(tx: Tx, folder_id: FolderId, query: Query) -> Begun:
+    """Look for the mails of a folder that are meant: `finish` will find them."""
     plan = _plan(query)
+    return Begun(plan, _rows(tx, folder_id, plan))
+
+
+async def finish(store: Store, bodies: Bodies, folder_id: FolderId, begun: Begun) -> Found:
+    """The mails that are meant. Mails that come or go meanwhile may be among them or not: the caller shows those that
+    its view has. Of a mail with more than 4 MiB of text, the first are searched. Raises `Unavailable`.
+    """
+    plan, rows = begun.plan, begun.rows
     opener = None
     if plan.rest is not None:
         opener = _Opener(store, bodies, judge_of(plan.rest), has(plan.rest, _is_in_texts))
     found, modseq = array("I"), 0
-    while plan.bounds.first <= plan.bounds.last:
-        rows = await store.read(partial(_rows, folder_id=folder_id, plan=plan))
+    while True:
         meant = rows if opener is None else await opener.meant(rows)
         found.extend([row[0] for row in meant])
-        modseq = max(modseq, max([row[1] for row in meant], default=0))
+        if plan.asks_modseq:
+            modseq = max(modseq, max([row[1] for row in meant], default=0))
         if len(rows) < plan.page:
-            break
+            return Found(found, Modseq(modseq))
         plan.bounds.first = rows[-1][0] + 1
-    return Found(found, Modseq(modseq))
+        rows = await store.read(partial(_rows, folder_id=folder_id, plan=plan))
 
 
 # --- what rows are asked for
@@ -83,6 +97,7 @@ class _Plan:
     bounds: Bounds
     said: Said | None
     rest: Query | None
+    asks_modseq: bool
 
     @property
     def page(self) -> int:
@@ -91,6 +106,10 @@ class _Plan:
 
 
 def _rows(tx: Tx, folder_id: FolderId, plan: _Plan) -> Sequence[Row]:
+    if plan.bounds.first > plan.bounds.last:
+        return ()
+    if plan.rest is None and plan.said is None and not plan.asks_modseq and plan.bounds.are_of_index:
+        return queries.search.of_index(tx, folder_id, plan.bounds, plan.page)
     ask = queries.search.uids if plan.rest is None else queries.search.rows
     return ask(tx, folder_id, plan.bounds, plan.said, plan.page)
 
@@ -99,7 +118,8 @@ def _plan(query: Query) -> _Plan:
     bounds, said = Bounds(), Said()
     rest = [part for part in _parts(query) if not (_bind(bounds, part) or _bind_said(said, part))]
     is_said = said != Said() or any(has(part, _is_said) for part in rest)
-    return _Plan(bounds, said if is_said else None, And(tuple(rest)) if rest else None)
+    asks_modseq = has(query, lambda part: isinstance(part, Changed))
+    return _Plan(bounds, said if is_said else None, And(tuple(rest)) if rest else None, asks_modseq)
 
 
 def _parts(query: Query) -> Iterator[Query]:

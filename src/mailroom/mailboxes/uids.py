@@ -21,6 +21,8 @@ def ranges(uids: Iterable[int]) -> Ranges:
     ordered = sorted(set(uids))
     if not ordered:
         return ()
+    if ordered[-1] - ordered[0] == len(ordered) - 1:
+        return [(ordered[0], ordered[-1])]
     found: list[Range] = []
     first = last = ordered[0]
     for uid in ordered:

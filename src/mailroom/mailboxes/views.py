@@ -64,6 +64,14 @@ def _without(gone: array[int], below: int) -> array[int]:
     return there
 
 
+def modseq(tx: Tx, folder_id: FolderId) -> Modseq:
+    """The folder's modseq now: where a view has it, nothing has happened. Raises `NotFound`."""
+    found = queries.folders.modseq(tx, folder_id)
+    if found is None:
+        raise NotFound(what="folder", name=str(folder_id))
+    return found
+
+
 def news(tx: Tx, folder_id: FolderId, *, since: Modseq, below: Uid, limit: int = NEWS_MOST) -> News:
     """What has happened to a view since (RFC 7162); one cheap look if nothing has. When `changed` is as long as the
     limit, there may be more: the function `changed` gives the rest. Raises `NotFound`: the folder has been removed.
@@ -88,6 +96,11 @@ def changed(
     next news, again.
     """
     return queries.mails.changed(tx, folder_id, since=since, above=above, below=below, limit=limit)
+
+
+def changed_uids(tx: Tx, folder_id: FolderId, *, since: Modseq, below: Uid) -> array[int]:
+    """The UIDs of all those mails, ascending."""
+    return queries.mails.changed_uids(tx, folder_id, since=since, below=below)
 
 
 def vanished(tx: Tx, folder_id: FolderId, *, since: Modseq) -> array[int]:

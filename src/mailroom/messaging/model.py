@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -70,6 +70,7 @@ class Due:
     attempts: int  # this one included
     content: Content
     interrupted: bool  # an earlier attempt left no trace: its process died
+    octets: Callable[[], bytes] | None = None  # what goes with the content, if it is small
 
 
 @dataclass(frozen=True, slots=True)

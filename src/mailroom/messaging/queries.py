@@ -5,7 +5,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
 
 from sqlalchemy import BindParameter, and_, bindparam, delete, func, insert, or_, select, update
 
@@ -203,11 +204,14 @@ _DUE = (
     .where(_recipients.c.id.in_(bindparam("claimed", expanding=True)))
     .order_by(_recipients.c.id)
 )
-_LOCK_STATE = select(_recipients.c.state).where(_recipients.c.id == bindparam("which")).with_for_update()
-_HOLDS = select(_recipients.c.id).where(
-    _recipients.c.id == bindparam("which"), _recipients.c.lease == bindparam("ours")
+_HOLD = (
+    select(_recipients.c.id, _recipients.c.state, _recipients.c.lease, _recipients.c.message_id, _messages.c.origin)
+    .join(_messages, _messages.c.id == _recipients.c.message_id)
+    .where(_recipients.c.id.in_(bindparam("which", expanding=True)))
+    .order_by(_recipients.c.id)
+    .with_for_update(of=_recipients)
 )
-_CHANGE_STATE = (
+_END = (
     update(_recipients)
     .where(_recipients.c.id == bindparam("which"))
     .values(
@@ -219,20 +223,11 @@ _CHANGE_STATE = (
         next_at=None,
         lease="",
     )
-    .returning(
-        _recipients.c.message_id,
-        select(_messages.c.origin).where(_messages.c.id == _recipients.c.message_id).scalar_subquery(),
-    )
 )
 _EXPLAIN = (
     update(_recipients)
     .where(_recipients.c.id == bindparam("which"))
     .values(reason=bindparam("new_reason"), updated_at=bindparam("now"))
-)
-_IS_MAIL = (
-    select(_recipients.c.id)
-    .join(_messages, _messages.c.id == _recipients.c.message_id)
-    .where(_recipients.c.id == bindparam("which"), schema.IS_MAIL)
 )
 _RESEND = (
     update(_recipients)
@@ -325,21 +320,19 @@ _RECIPIENT = select(
 )
 _OF_MESSAGE = _RECIPIENT.where(_recipients.c.message_id == bindparam("message_id")).order_by(_recipients.c.id)
 _WAITING = _OF_MESSAGE.where(_recipients.c.next_at.is_not(None))
-_WAITS = (
+_OPEN = select(_messages.c.id).where(
+    _messages.c.id.in_(bindparam("which", expanding=True)),
     select(_recipients.c.id)
-    .where(_recipients.c.message_id == bindparam("message_id"), _recipients.c.next_at.is_not(None))
-    .limit(1)
+    .where(
+        _recipients.c.message_id == _messages.c.id,
+        or_(_recipients.c.next_at.is_not(None), _recipients.c.told == 0),
+    )
+    .exists(),
 )
 _UNTOLD = _OF_MESSAGE.where(_recipients.c.next_at.is_(None), _recipients.c.told == 0)
 _TELL = update(_recipients).where(_recipients.c.id.in_(bindparam("which", expanding=True))).values(told=1)
 _BY_CODE = _RECIPIENT.join(_messages, _messages.c.id == _recipients.c.message_id).where(
-    _recipients.c.code == bindparam("code"), schema.IS_MAIL
-)
-_BY_TRACE = (
-    _RECIPIENT.join(_messages, _messages.c.id == _recipients.c.message_id)
-    .where(_messages.c.trace == bindparam("trace"), schema.IS_MAIL)
-    .order_by(_recipients.c.id)
-    .limit(bindparam("limit"))
+    _recipients.c.code == bindparam("code"), _messages.c.origin == Origin.MAIL.value
 )
 _AT_ONCE = (
     update(_recipients)
@@ -357,8 +350,10 @@ def waiting(tx: Tx, message_id: MessageId) -> Sequence[Recipient]:
     return [_to_recipient(row) for row in tx.all(_WAITING, message_id=message_id)]
 
 
-def waits(tx: Tx, message_id: MessageId) -> bool:
-    return tx.first(_WAITS, message_id=message_id) is not None
+def open_(tx: Tx, message_ids: Sequence[MessageId]) -> Iterator[MessageId]:
+    """Those of the messages of which somebody waits, or has ended without the sender's knowing."""
+    for start in range(0, len(message_ids), _CHUNK):
+        yield from (MessageId(row[0]) for row in tx.all(_OPEN, which=message_ids[start : start + _CHUNK]))
 
 
 def untold(tx: Tx, message_id: MessageId) -> Sequence[Recipient]:
@@ -375,11 +370,6 @@ def recipient_by_code(tx: Tx, code: str) -> Recipient | None:
     """That of a mail."""
     row = tx.first(_BY_CODE, code=code)
     return _to_recipient(row) if row else None
-
-
-def recipients_by_trace(tx: Tx, trace: str, *, limit: int) -> Sequence[Recipient]:
-    """Those of the mails with that Message-ID."""
-    return [_to_recipient(row) for row in tx.all(_BY_TRACE, trace=trace, limit=limit)]
 
 
 def try_at_once(tx: Tx, recipient_id: RecipientId) -> None:
@@ -430,31 +420,60 @@ def claim(
     ]
 
 
-def recipient_state(tx: Tx, recipient_id: RecipientId) -> State:
-    """The state, locked until the commit. Raises `NotFound`."""
-    row = tx.first(_LOCK_STATE, which=recipient_id)
-    if row is None:
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A recipient that nobody else changes until the commit."""
+
+    id: RecipientId
+    state: State
+    lease: str
+    message_id: MessageId
+    origin: Origin
+
+
+def hold_all(tx: Tx, recipient_ids: Iterable[RecipientId]) -> dict[RecipientId, Held]:
+    """The recipients, locked in the order of their ids."""
+    ids = sorted(set(recipient_ids))
+    rows = [row for at in range(0, len(ids), _CHUNK) for row in tx.all(_HOLD, which=ids[at : at + _CHUNK])]
+    found = (Held(RecipientId(row[0]), State(row[1]), row[2], MessageId(row[3]), Origin(row[4])) for row in rows)
+    return {one.id: one for one in found}
+
+
+def hold(tx: Tx, recipient_id: RecipientId) -> Held:
+    """One of them. Raises `NotFound`."""
+    held = hold_all(tx, [recipient_id]).get(recipient_id)
+    if held is None:
         raise NotFound(what="recipient", name=str(recipient_id))
-    return State(row[0])
+    return held
 
 
-def change_state(
-    tx: Tx, recipient_id: RecipientId, *, state: State, provider_id: str | None, reason: str, told: int
-) -> tuple[MessageId, Origin]:
-    """End the recipient in that state; it is not due any more. Its message, and where that comes from. Without
-    `provider_id` the old one stays.
-    """
-    row = tx.first(
-        _CHANGE_STATE,
-        which=recipient_id,
-        new_state=state.value,
-        new_provider_id=provider_id,
-        new_reason=reason,
-        now_told=told,
-        now=tx.now,
+@dataclass(frozen=True, slots=True)
+class End:
+    """How a recipient ends. Without `provider_id` the old one stays."""
+
+    recipient_id: RecipientId
+    state: State
+    reason: str
+    provider_id: str | None = None
+    told: bool = False
+
+
+def end(tx: Tx, ends: Iterable[End]) -> None:
+    """End recipients; they are not due any more."""
+    tx.many(
+        _END,
+        [
+            {
+                "which": one.recipient_id,
+                "new_state": one.state.value,
+                "new_provider_id": one.provider_id,
+                "new_reason": one.reason,
+                "now_told": int(one.told),
+                "now": tx.now,
+            }
+            for one in ends
+        ],
     )
-    assert row is not None, "its state was looked at"
-    return MessageId(row[0]), Origin(row[1])
 
 
 def try_again(tx: Tx, recipient_id: RecipientId, *, lease: str, at: int, reason: str) -> None:
@@ -463,18 +482,13 @@ def try_again(tx: Tx, recipient_id: RecipientId, *, lease: str, at: int, reason:
         tx.run(_EXPLAIN, which=recipient_id, new_reason=reason, now=tx.now)
 
 
-def holds(tx: Tx, recipient_id: RecipientId, lease: str) -> bool:
-    """Whether the lease still is ours."""
-    return tx.first(_HOLDS, which=recipient_id, ours=lease) is not None
-
-
 def resend(tx: Tx, recipient_id: RecipientId) -> None:
     """Make a recipient due from its first attempt on. Raises `NotFound`, `NotResendable`."""
-    state = recipient_state(tx, recipient_id)
-    if tx.first(_IS_MAIL, which=recipient_id):  # its octets may be gone, and its sender has been told
-        raise NotResendable(state=state.value)
-    if after(state, News.RESEND) is not State.QUEUED or state is State.QUEUED:
-        raise NotResendable(state=state.value)
+    held = hold(tx, recipient_id)
+    if held.origin is Origin.MAIL:  # its octets may be gone, and its sender has been told
+        raise NotResendable(state=held.state.value)
+    if after(held.state, News.RESEND) is not State.QUEUED or held.state is State.QUEUED:
+        raise NotResendable(state=held.state.value)
     tx.run(_RESEND, which=recipient_id, now=tx.now)
 
 
@@ -501,17 +515,8 @@ def remove_messages(tx: Tx, message_ids: Sequence[MessageId]) -> None:
         tx.run(statement, gone=message_ids)
 
 
-def add_attempt(tx: Tx, due: Due, *, began_at: int, took: int, outcome: str, code: str, detail: str) -> None:
-    tx.run(
-        _ADD_ATTEMPT,
-        recipient_id=due.id,
-        number=due.attempts,
-        began_at=began_at,
-        took=took,
-        outcome=outcome,
-        code=code,
-        detail=detail,
-    )
+def add_attempts(tx: Tx, tries: Iterable[tuple[RecipientId, Try]]) -> None:
+    tx.many(_ADD_ATTEMPT, [{"recipient_id": recipient_id, **asdict(one)} for recipient_id, one in tries])
 
 
 def entries(

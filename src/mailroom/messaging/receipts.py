@@ -7,15 +7,16 @@ state and a sender's health.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mailroom.core.clock import DAY, MINUTE
 from mailroom.core.errors import NotQueued
-from mailroom.core.ids import RecipientId, SenderId
+from mailroom.core.ids import MessageId, RecipientId, SenderId
 from mailroom.events import outbox
 from mailroom.events.facts import RecipientSettled, SenderDisabled
 from mailroom.messaging import queries
-from mailroom.messaging.model import Due, Origin, Sender, SenderState
+from mailroom.messaging.model import Due, Origin, Sender, SenderState, Try
+from mailroom.messaging.queries import End, Held
 from mailroom.messaging.states import News, State, after
 from mailroom.senders.contract import Manifest, Outcome, Refused, Scope, Sent, TryLater, Unknown
 from mailroom.storage.ports import Tx
@@ -28,6 +29,13 @@ FAILING_MOST = 5 * DAY
 FAILURES_BEFORE_DISABLING = 20
 
 Chance = Callable[[], float]
+
+_NEWS = {
+    Sent: News.ACCEPTED,
+    Refused: News.REFUSED,
+    TryLater: News.EXHAUSTED,  # after the last attempt
+    Unknown: News.ANSWER_LOST,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,40 +66,58 @@ def record(tx: Tx, attempt: Attempt, *, manifest: Manifest, chance: Chance) -> N
     record_all(tx, [attempt], manifest=lambda _: manifest, chance=chance)
 
 
-def record_all(tx: Tx, attempts: Sequence[Attempt], *, manifest: Callable[[Sender], Manifest], chance: Chance) -> None:
-    """`record`, for attempts that ended together, in that order for each sender. `manifest` is that of its kind."""
+def record_all(
+    tx: Tx, attempts: Sequence[Attempt], *, manifest: Callable[[Sender], Manifest], chance: Chance
+) -> Sequence[MessageId]:
+    """`record`, for attempts that ended together, in that order for each sender. `manifest` is that of its kind. The
+    messages of which a recipient has ended without a word to anybody; no fact says so.
+    """
+    held = queries.hold_all(tx, (one.due.id for one in attempts))
+    queries.add_attempts(tx, ((one.due.id, _try(one)) for one in attempts))
+    ends: list[End] = []
     # All who lock several senders do so in this order.
     for attempt, sender in _with_senders(tx, sorted(attempts, key=lambda one: one.due.sender_id)):
-        _record(tx, attempt, sender, manifest=manifest(sender), chance=chance)
+        end = _record(tx, attempt, held[attempt.due.id], manifest=manifest(sender), chance=chance)
+        if end is not None:
+            held[attempt.due.id] = replace(held[attempt.due.id], state=end.state, lease="")
+            ends.append(end)
+        _judge_sender(tx, sender, attempt.outcome)
+    queries.end(tx, ends)
+    for end in ends:
+        _emit(tx, held[end.recipient_id], end)
+    return [held[end.recipient_id].message_id for end in ends if end.told]
 
 
-def _record(tx: Tx, attempt: Attempt, sender: Sender, *, manifest: Manifest, chance: Chance) -> None:
-    due, outcome = attempt.due, attempt.outcome
-    queries.add_attempt(
-        tx,
-        due,
+def _try(attempt: Attempt) -> Try:
+    outcome = attempt.outcome
+    return Try(
+        number=attempt.due.attempts,
         began_at=attempt.began_at,
         took=attempt.took,
         outcome=type(outcome).__name__,
         code=outcome.code,
         detail=outcome.text,
     )
-    match outcome:
-        case Sent(provider_id=provider_id):
-            _end(tx, attempt, News.ACCEPTED, provider_id=provider_id)
-        case Refused():
-            _end(tx, attempt, News.REFUSED)
-        case Unknown():
-            _end(tx, attempt, News.ANSWER_LOST)
-        case TryLater(after=wait):
-            at = next_attempt(manifest, due.attempts, tx.now, wait=wait, chance=chance)
-            if at is None:
-                _end(tx, attempt, News.EXHAUSTED)
-            else:
-                queries.try_again(
-                    tx, due.id, lease=attempt.lease, at=at, reason=f"{outcome.code} {outcome.text}".strip()
-                )
-    _judge_sender(tx, sender, outcome)
+
+
+def _record(tx: Tx, attempt: Attempt, held: Held, *, manifest: Manifest, chance: Chance) -> End | None:
+    """How the attempt ends its recipient, if it does."""
+    outcome = attempt.outcome
+    news, reason = _NEWS[type(outcome)], f"{outcome.code} {outcome.text}".strip()
+    if isinstance(outcome, TryLater):
+        at = next_attempt(manifest, attempt.due.attempts, tx.now, wait=outcome.after, chance=chance)
+        if at is not None:
+            queries.try_again(tx, held.id, lease=attempt.lease, at=at, reason=reason)
+            return None
+    # A stale holder may only say that the provider has taken it; the rest is for who holds the lease now.
+    if news is not News.ACCEPTED and held.lease != attempt.lease:
+        return None
+    state = after(held.state, news)
+    if state is held.state:
+        return None
+    if isinstance(outcome, Sent):
+        return End(held.id, state, "", provider_id=outcome.provider_id, told=outcome.told)
+    return End(held.id, state, reason, provider_id="")
 
 
 def _with_senders(tx: Tx, attempts: Sequence[Attempt]) -> Iterator[tuple[Attempt, Sender]]:
@@ -116,20 +142,20 @@ def receive(tx: Tx, sender_id: SenderId, receipt: Receipt) -> State:
 def hear(tx: Tx, recipient_id: RecipientId, receipt: Receipt) -> State:
     """`receive`, when it is known of whom the receipt speaks."""
     queries.add_receipt(tx, recipient_id, says=receipt.news.value, code=receipt.code, detail=receipt.text)
-    before = queries.recipient_state(tx, recipient_id)
-    state = after(before, receipt.news)
-    if state is not before:
+    held = queries.hold(tx, recipient_id)
+    state = after(held.state, receipt.news)
+    if state is not held.state:
         reason = "" if receipt.news is News.ARRIVED else f"{receipt.code} {receipt.text}".strip()
-        _settle(tx, recipient_id, state, reason=reason)
+        _end(tx, held, End(recipient_id, state, reason))
     return state
 
 
 def cancel(tx: Tx, recipient_id: RecipientId, *, reason: str) -> None:
     """Take a recipient back before it leaves. Raises `NotFound`, `NotQueued`."""
-    before = queries.recipient_state(tx, recipient_id)
-    if before is not State.QUEUED:
-        raise NotQueued(state=before.value)
-    _settle(tx, recipient_id, after(before, News.CANCEL), reason=reason)
+    held = queries.hold(tx, recipient_id)
+    if held.state is not State.QUEUED:
+        raise NotQueued(state=held.state.value)
+    _end(tx, held, End(recipient_id, after(held.state, News.CANCEL), reason))
 
 
 def next_attempt(manifest: Manifest, attempts: int, now: int, *, wait: int | None, chance: Chance) -> int | None:
@@ -143,27 +169,14 @@ def next_attempt(manifest: Manifest, attempts: int, now: int, *, wait: int | Non
     return now + max(jittered, wait or 0)
 
 
-def _end(tx: Tx, attempt: Attempt, news: News, *, provider_id: str = "") -> None:
-    before = queries.recipient_state(tx, attempt.due.id)  # locks it: only then is the lease sure to stay
-    # A stale holder may only say that the provider has taken it; the rest is for who holds the lease now.
-    if news is not News.ACCEPTED and not queries.holds(tx, attempt.due.id, attempt.lease):
-        return
-    state = after(before, news)
-    if state is before:
-        return
-    reason = "" if news is News.ACCEPTED else f"{attempt.outcome.code} {attempt.outcome.text}".strip()
-    told = int(isinstance(attempt.outcome, Sent) and attempt.outcome.reports)
-    _settle(tx, attempt.due.id, state, provider_id=provider_id, reason=reason, told=told)
+def _end(tx: Tx, held: Held, end: End) -> None:
+    queries.end(tx, [end])
+    _emit(tx, held, end)
 
 
-def _settle(
-    tx: Tx, recipient_id: RecipientId, state: State, *, reason: str, provider_id: str | None = None, told: int = 0
-) -> None:
-    message_id, origin = queries.change_state(
-        tx, recipient_id, state=state, provider_id=provider_id, reason=reason, told=told
-    )
-    if origin is Origin.MAIL:  # nobody asks how the others end
-        outbox.emit(tx, RecipientSettled(recipient_id=recipient_id, message_id=message_id, state=state.value))
+def _emit(tx: Tx, held: Held, end: End) -> None:
+    if held.origin is Origin.MAIL and not end.told:  # nobody asks how the others end
+        outbox.emit(tx, RecipientSettled(recipient_id=held.id, message_id=held.message_id, state=end.state.value))
 
 
 def _judge_sender(tx: Tx, sender: Sender, outcome: Outcome) -> None:

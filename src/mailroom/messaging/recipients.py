@@ -5,14 +5,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Final
 
 from mailroom.core.ids import MessageId
 from mailroom.messaging import queries
 from mailroom.messaging.model import Recipient
 from mailroom.storage.ports import Tx
-
-_MOST: Final = 1000
 
 
 def waiting(tx: Tx, message_id: MessageId) -> Sequence[Recipient]:
@@ -20,9 +17,9 @@ def waiting(tx: Tx, message_id: MessageId) -> Sequence[Recipient]:
     return queries.waiting(tx, message_id)
 
 
-def waits(tx: Tx, message_id: MessageId) -> bool:
-    """Whether one of them has not ended."""
-    return queries.waits(tx, message_id)
+def open_(tx: Tx, message_ids: Sequence[MessageId]) -> frozenset[MessageId]:
+    """Those of the messages that are not over: one of its recipients has not ended, or the sender is to hear of it."""
+    return frozenset(queries.open_(tx, message_ids))
 
 
 def untold(tx: Tx, message_id: MessageId) -> Sequence[Recipient]:
@@ -39,8 +36,3 @@ def tell(tx: Tx, recipients: Iterable[Recipient]) -> None:
 def by_code(tx: Tx, code: str) -> Recipient | None:
     """The one of a mail that we gave to the other side by that code."""
     return queries.recipient_by_code(tx, code)
-
-
-def by_trace(tx: Tx, trace: str) -> Sequence[Recipient]:
-    """Those of the mails that went out with that Message-ID."""
-    return queries.recipients_by_trace(tx, trace, limit=_MOST)

@@ -57,9 +57,9 @@ def enqueue(tx: Tx, draft: Draft, targets: Sequence[Target]) -> MessageId:
 
 def try_at_once(tx: Tx, recipient_id: RecipientId) -> None:
     """Do not wait for the next attempt of the schedule. Raises `NotFound`, `NotQueued`."""
-    state = queries.recipient_state(tx, recipient_id)
-    if state is not State.QUEUED:
-        raise NotQueued(state=state.value)
+    held = queries.hold(tx, recipient_id)
+    if held.state is not State.QUEUED:
+        raise NotQueued(state=held.state.value)
     queries.try_at_once(tx, recipient_id)
     tx.hint(TOPIC)
 

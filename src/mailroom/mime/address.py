@@ -32,6 +32,9 @@ _ADDR = rb"(%b)@(%b)" % (_ATOM, _ATOM)
 _NAME = rb'(?:"([^"\\]*+)"|(%b(?: %b)*+))' % (_WORD, _WORD)
 _COMMON = re.compile(rb"\s*+(?:(?:%b\s*+)?+<%b>|%b)\s*+(?:,|\Z)" % (_NAME, _ADDR, _ADDR))
 _ESCAPED = re.compile(rb"\\(.)", re.DOTALL)
+# Quoted strings, escapes, and comments, of which one may stand within another.
+_ASIDE = re.compile(rb'"(?:[^"\\]|\\.)*+"|\\.|\((?:[^()\\]|\\.|\([^()]*+\))*+\)', re.DOTALL)
+_TWO_WAYS = re.compile(rb'>[^,;<@>]*+[<@]|["(]')
 _COMMENT_PIECE = re.compile(rb"[()]|\\.", re.DOTALL)
 
 
@@ -82,6 +85,13 @@ def parse(raw: bytes) -> tuple[Address | Group, ...]:
 def mailboxes(found: tuple[Address | Group, ...]) -> tuple[Address, ...]:
     """The addresses alone, those in groups included."""
     return tuple(each for one in found for each in (one.members if isinstance(one, Group) else (one,)))
+
+
+def is_ambiguous(raw: bytes) -> bool:
+    """Whether others may find another address in a field's raw value than we do: behind the one in brackets, or in what
+    has no end.
+    """
+    return _TWO_WAYS.search(_ASIDE.sub(b"", headers.unfold(raw))) is not None
 
 
 def show(address: Address) -> str:

@@ -32,6 +32,7 @@ class Report:
     fates: tuple[Fate, ...]
     message_id: str  # of the mail, with its angle brackets
     envelope_id: str
+    returned: bytes = b""  # the mail's header block, or what there is of it
 
 
 def parse(part: Part, read: Read) -> Report | None:
@@ -53,14 +54,7 @@ def parse(part: Part, read: Read) -> Report | None:
     if not about:
         return None
     envelope_id = next((found for found in _envelope_ids(parts, read) if found), "")
-    return Report(tuple(about[:_FATES_MOST]), _message_id(fields, returned), envelope_id)
-
-
-def glance(header: bytes, text: str) -> Report | None:
-    """The report in a mail of which only its header block and the beginning of its text are at hand."""
-    fields = headers.read(header)
-    about, quoted = _prose(fields, text) if _is_report(fields) else ([], b"")
-    return Report(tuple(about[:_FATES_MOST]), _message_id(fields, quoted), "") if about else None
+    return Report(tuple(about[:_FATES_MOST]), _message_id(fields, returned), envelope_id, returned)
 
 
 def _standard(parts: Sequence[Part], read: Read) -> tuple[list[Fate], bytes]:

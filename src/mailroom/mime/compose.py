@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from email.header import Header
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import SMTP
@@ -18,7 +19,8 @@ def begin(
     """
     mail = EmailMessage(policy=SMTP)
     mail["From"] = Address(name, local, hostname)
-    mail["Subject"] = subject
+    # Written here, since the policy's own folding may leave an encoded word empty, which RFC 2047 §2 forbids.
+    mail.set_raw("Subject", Header(subject, None if subject.isascii() else "utf-8", header_name="Subject").encode())
     mail["Date"] = formatdate(now / 1000)
     mail["Message-ID"] = f"<{id_}@{hostname}>"
     mail["Auto-Submitted"] = submitted

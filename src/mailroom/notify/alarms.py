@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from mailroom.core import ids, log
 from mailroom.core.errors import MailboxDisabled, OverQuota
-from mailroom.core.text import LANGUAGES, translation
+from mailroom.core.text import LANGUAGES, N_, translation
 from mailroom.directory import access
 from mailroom.events.facts import SenderDisabled
 from mailroom.mailboxes import append, contents, quota
@@ -20,11 +20,6 @@ from mailroom.mime.structure import summarise
 from mailroom.storage.ports import Tx
 
 _LOG = log.get("alarms")
-
-
-def N_(text: str) -> str:  # noqa: N802 # gettext's own name for it
-    """Mark a text that is translated later."""
-    return text
 
 
 _SUBJECT = N_("New mail is no longer pushed ({code})")

@@ -87,6 +87,11 @@ class Conversation(asyncio.Protocol):
     def check(self, now: float) -> None:
         """Part from a client that is too slow; called about every second with the loop's time."""
 
+    @property
+    def is_over(self) -> bool:
+        """Whether all is said, and only the client's goodbye is missing: in TLS that may take long."""
+        return False
+
     def leave(self) -> None:
         """Part from the client as soon as it is between two mails."""
 

@@ -7,6 +7,7 @@ off in the middle of a mail.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ipaddress
 import socket
 import ssl
@@ -22,6 +23,7 @@ from mailroom.protocols.contract import Conversation, Peer, Service
 
 _MAPPED = bytes(10) + b"\xff\xff"  # ::ffff:0:0/96
 _BACKLOG = 1024
+_GOODBYE = 0.5  # seconds
 _PROXY_PATIENCE = 5.0  # seconds in which a proxy must have told for whom it calls
 
 _log = log.get("listener")
@@ -78,21 +80,33 @@ class Listener:
         return cast("int", self._servers[0].sockets[0].getsockname()[1])
 
     async def stop(self, *, grace: float) -> None:
-        """Take no new connections, let each mail under way come to its end for up to `grace` seconds, then cut. On
-        return nothing is being done for any client.
+        """Take no new connections, let each mail under way come to its end for up to `grace` seconds, then cut.
+        Nobody's goodbye is waited for. On return nothing is being done for any client.
         """
         for server in self._servers:
             server.close()
         for one in tuple(self._inside):
             one.leave()
         try:
-            await asyncio.wait_for(self._empty.wait(), grace)
+            async with asyncio.timeout(grace):
+                await self._see_off()
         except TimeoutError:
             for one in tuple(self._inside):
                 one.abort()
             await self._empty.wait()
         if self._sweeping is not None:
             self._sweeping.cancel()
+
+    async def _see_off(self) -> None:
+        """Wait until all are gone, and cut those who have nothing more to hear, after a moment for their goodbye."""
+        over: set[Conversation] = set()
+        while self._inside:
+            for one in over:
+                if one in self._inside:
+                    one.abort()
+            over = {one for one in self._inside if one.is_over}
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._empty.wait(), _GOODBYE)
 
     def trusts(self, host: str) -> bool:
         """Whether connections from here begin with a PROXY header."""

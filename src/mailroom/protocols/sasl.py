@@ -116,7 +116,7 @@ class Exchange:
 
     async def respond(self, response: bytes) -> Challenge | Done:
         """What follows from the client's response. Raises `BadResponse`, `WrongCredentials`, `TooManyAttempts`,
-        `LoginBlocked`, `Busy`, `Unavailable`.
+        `LoginBlocked`, `AccountDisabled`, `Busy`, `Unavailable`.
         """
         step, self._step = self._step, None
         if step is None or len(response) > RESPONSE_MOST:

@@ -39,6 +39,20 @@ class Farewells:
     broken: bytes
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Service:
+    """A protocol that is spoken so, ready to talk. A client may be silent for `patience` seconds."""
+
+    talk: Callable[[Wire], Awaitable[None]]
+    busy: bytes
+    patience: float
+    farewells: Farewells
+
+    def converse(self, peer: Peer, *, left: Callable[[Conversation], None]) -> Conversation:
+        """A conversation for one new connection."""
+        return Wire(self.talk, peer, left, patience=self.patience, farewells=self.farewells)
+
+
 class Wire(Conversation):
     """The connection, as `talk` uses it. When `talk` returns, it ends; so it does when the client is silent for
     `patience` seconds.
@@ -70,13 +84,14 @@ class Wire(Conversation):
         self._ended = False  # the client will send no more
         self._closing = False
         self._lost = False
+        self._secure = False
 
     # What `talk` calls.
 
     @property
     def is_secure(self) -> bool:
         """Whether it is in TLS."""
-        return self._transport.get_extra_info("ssl_object") is not None
+        return self._secure
 
     async def line(self, most: int) -> bytes:
         """The client's next line, without its end. Raises `LineTooLong`, and `Gone` when there is none to come."""
@@ -134,12 +149,14 @@ class Wire(Conversation):
             _LOG.info("no TLS", peer=self.peer.host, reason=str(fault))
             self._lost = True  # asyncio tells of a connection's end only to those who have seen its beginning
             raise Gone from fault
+        self._secure = True
         self._paused = False
 
     # What asyncio calls.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
+        self._secure = transport.get_extra_info("ssl_object") is not None
         self._task = asyncio.get_running_loop().create_task(self._run())
 
     def data_received(self, data: bytes) -> None:
@@ -178,6 +195,10 @@ class Wire(Conversation):
         else:
             self._part(self._farewells.too_slow)
             self._wake()
+
+    @property
+    def is_over(self) -> bool:
+        return self._closing and not self._choked
 
     def leave(self) -> None:
         self._leaving = True

@@ -101,7 +101,7 @@ async def open_app(settings: Settings) -> AsyncIterator[App]:
     blobs = open_blobs(settings.blobs_url)
     store = open_store(settings.database_url)
     egress = Egress(settings.egress.allow)
-    http = Http(egress)
+    http = Http(egress, Resolver(names) if settings.resolver else None)
     trust = ssl.create_default_context()
     policy_http = Http(egress, Resolver(names), trust)
     bodies = Bodies(store, blobs)
@@ -129,7 +129,8 @@ async def open_app(settings: Settings) -> AsyncIterator[App]:
         # Names of its own: it remembers answers.
         judge = Judge(store, Names(_resolver(settings)), settings.hostname, settings.trusted, own_services.post)
         signer = Signer(dkim_keys)
-        posting = Posting(Srs(seal.derive("srs")), Writer(settings.hostname, ids.new, signer.sign_ours))
+        writer = Writer(settings.hostname, ids.new, signer.sign_ours)
+        posting = Posting(Srs(seal.derive("srs")), writer, seal.derive("X-Loop"))
         returns = Returns(settings.hostname, posting)
         yield App(
             settings=settings,
@@ -154,7 +155,7 @@ async def open_app(settings: Settings) -> AsyncIterator[App]:
             posting=posting,
             acceptance=Acceptance(store, letters, posting, returns, judge),
             submission=Submission(store, letters, posting, returns, signer, settings.limits),
-            dispatch=Dispatch(store, senders, clock.now, ids.new, random.random),
+            dispatch=Dispatch(store, senders, clock.now, ids.new, random.random, outgoing.release, outgoing.octets),
             react=React(store, reactions.table(alarms=Alarms(settings.hostname), returns=returns), ids.new),
             delays=Delays(store, returns),
             publish=Publish(dkim_keys, names),

@@ -24,6 +24,7 @@ from mailroom.directory.brake import client_key
 
 _HEAD_MOST: Final = 64 * 1024  # octets of a request's line and fields
 _PIECE: Final = 16 * 1024  # the parser asks for that bound between pieces only
+_GOODBYE: Final = 0.5  # seconds
 _BUSY: Final = b"HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nContent-Length: 0\r\nRetry-After: 10\r\n\r\n"
 
 _LOG = log.get("http")
@@ -176,6 +177,13 @@ class _Connection(H11Protocol):
     def on_response_complete(self) -> None:
         self._wait(self._door.patience)
         super().on_response_complete()
+
+    def shutdown(self) -> None:
+        """Close between two requests, and do not wait for the goodbye that TLS asks of the client."""
+        super().shutdown()
+        if self.transport.is_closing() and not self.flow.write_paused:
+            self._stop_clock()
+            self._clock = self.loop.call_later(_GOODBYE, self.transport.abort)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._door.leave(self)

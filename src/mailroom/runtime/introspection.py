@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import quote_plus, urlencode
 
@@ -22,8 +23,8 @@ _LOG = log.get("introspection")
 
 @dataclass(frozen=True, slots=True)
 class Introspection:
-    """The service that the settings name. It must answer for tokens that were given for mail only: which of its tokens
-    those are, it alone knows.
+    """The service that the settings name. Unless they also say by which audience or scope a token for mail is known, it
+    must answer for such tokens only.
     """
 
     http: Http
@@ -39,7 +40,7 @@ class Introspection:
             raise Unavailable(what="token introspection")
         try:
             return self._bearer(json.loads(answer.body))
-        except (ValueError, TypeError, RecursionError) as fault:
+        except (ValueError, TypeError, OverflowError, RecursionError) as fault:
             _LOG.warning("no introspection", url=self.oauth.introspection, reason="what it says cannot be read")
             raise Unavailable(what="token introspection") from fault
 
@@ -57,5 +58,15 @@ class Introspection:
         name = said.get(self.oauth.user)
         if said.get("active") is not True or not isinstance(name, str) or not name:
             return None
+        if not self._is_for_mail(said):
+            _LOG.warning("token for something else", audience=str(said.get("aud")), scope=str(said.get("scope")))
+            return None
         expires_at = said.get("exp")
         return Bearer(name, None if expires_at is None else int(expires_at) * SECOND)
+
+    def _is_for_mail(self, said: Mapping[str, object]) -> bool:
+        """RFC 7662 §2.2: `aud` is a text or a list of them, `scope` a text divided by spaces."""
+        audience, scope = said.get("aud"), said.get("scope")
+        meant = audience if isinstance(audience, list) else [audience]
+        allowed = scope.split() if isinstance(scope, str) else []
+        return (not self.oauth.audience or self.oauth.audience in meant) and set(self.oauth.scope.split()) <= {*allowed}

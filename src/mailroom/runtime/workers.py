@@ -17,7 +17,7 @@ import dns.asyncresolver
 from mailroom.core import log
 from mailroom.core.clock import DAY, HOUR, MINUTE, SECOND, Clock
 from mailroom.core.ids import NewId
-from mailroom.delivery import rules
+from mailroom.delivery import posting, reports, rules
 from mailroom.delivery.checks import greylist
 from mailroom.delivery.returns import Returns
 from mailroom.directory import brake, credentials
@@ -182,6 +182,8 @@ class Collect:
             await self.store.write(brake.forget)
             await self.store.write(greylist.forget)
             await self.store.write(rules.forget)
+            await self.store.write(reports.forget)
+            await self.store.write(posting.forget)
             await asyncio.to_thread(self._sweep)
             await asyncio.sleep(_COLLECT_EVERY)
 

@@ -13,15 +13,19 @@ import re
 import ssl
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
-
-import dns.asyncresolver
+from typing import TYPE_CHECKING, Any, Protocol
 
 from mailroom.core.errors import InvalidValue
 from mailroom.core.secrets import Secret
-from mailroom.senders.http import Http
+
+if TYPE_CHECKING:  # slow to load, and much that does not send reads these values
+    import dns.asyncresolver
+
+    from mailroom.senders.http import Http
 
 EXCERPT = 500  # characters of a provider's words that are kept
+# By this field a mail bears its parcel's code, so that what is returned of it says of whom it speaks.
+CODE_FIELD = "X-Mailroom-Recipient"
 
 
 class Scope(enum.StrEnum):
@@ -33,14 +37,14 @@ class Scope(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """The provider took the parcel. `provider_id` is the name by which its receipts will speak of it; with `reports` it
-    has taken over to tell the sender what becomes of it.
+    """The provider took the parcel. `provider_id` is the name by which its receipts will speak of it; with `told`
+    nobody is to hear of it from us: who sent it did not ask, or the provider has taken that over.
     """
 
     provider_id: str = ""
     code: str = ""
     text: str = ""
-    reports: bool = False
+    told: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +90,7 @@ class Parcel:
     attempt: int
     now: int
     options: Mapping[str, Any] = field(default_factory=dict)  # this recipient's own; likewise
+    octets: Callable[[], bytes] | None = None  # those of the mail, if it is small
 
 
 @dataclass(frozen=True, slots=True)

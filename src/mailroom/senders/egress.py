@@ -74,11 +74,10 @@ class Egress:
 
     def permits_host(self, host: str) -> bool:
         """Whether a URL with this host may be saved. Only what is an address at sight is judged; no look-up is made."""
-        name = host.lower().rstrip(".")
-        if name == "localhost" or name.endswith(".localhost"):  # RFC 6761 §6.3
+        if is_localhost(host):
             return self.permits(ipaddress.IPv4Address("127.0.0.1"))
         try:
-            return self.permits(ipaddress.ip_address(name))
+            return self.permits(ipaddress.ip_address(host.rstrip(".")))
         except ValueError:
             return True
 
@@ -88,6 +87,11 @@ class Egress:
         if not self.permits(ipaddress.ip_address(str(target[0]))):
             raise Denied("the address is not public")
         return socket.socket(family=family, type=kind, proto=protocol)
+
+
+def is_localhost(host: str) -> bool:
+    """The name is this machine's, whatever a name server says (RFC 6761 §6.3)."""
+    return f".{host.lower().rstrip('.')}".endswith(".localhost")
 
 
 def _is_public(address: Address) -> bool:

@@ -27,9 +27,10 @@ import mailroom
 from mailroom.core import log
 from mailroom.core.clock import SECOND
 from mailroom.core.errors import EgressRefused, InvalidValue
-from mailroom.senders.egress import Denied, Egress
+from mailroom.senders.egress import Denied, Egress, is_localhost
 
 READ_LIMIT: Final = 64 * 1024
+_LOOPBACK: Final[tuple[tuple[str, int], ...]] = (("::1", socket.AF_INET6), ("127.0.0.1", socket.AF_INET))
 TIMEOUT: Final = 10 * SECOND
 
 _LOG = log.get("http")
@@ -169,20 +170,25 @@ class Http:
 
 @dataclass(frozen=True, slots=True)
 class Resolver(AbstractResolver):
-    """Looks names up at a name server of our choice."""
+    """Looks names up at a name server of our choice, but for those of this machine."""
 
     names: dns.asyncresolver.Resolver
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
     ) -> list[ResolveResult]:
-        try:
-            found = await self.names.resolve_name(host, family, search=False)
-        except (dns.exception.DNSException, ValueError) as fault:
-            raise OSError(None, str(fault)) from fault
+        if is_localhost(host):
+            found = _LOOPBACK
+        else:
+            try:
+                answers = await self.names.resolve_name(host, family, search=False)
+            except (dns.exception.DNSException, ValueError) as fault:
+                raise OSError(None, str(fault)) from fault
+            found = tuple(answers.addresses_and_families())
         return [
             ResolveResult(hostname=host, host=address, port=port, family=each, proto=0, flags=socket.AI_NUMERICHOST)
-            for address, each in found.addresses_and_families()
+            for address, each in found
+            if family in {each, socket.AF_UNSPEC}
         ]
 
     async def close(self) -> None:

@@ -87,6 +87,11 @@ class Store(Protocol):
     async def read(self, work: Work[T]) -> T:
         """Run `work`, which only reads, on one consistent view that has all earlier writes."""
 
+    async def glance(self, work: Work[T]) -> T:
+        """The same for a work that finds a few rows by their keys: an engine that can may run it at once, in the way of
+        all else that its caller's event loop does.
+        """
+
     async def close(self) -> None:
         """Finish what was begun; take nothing new."""
 

@@ -364,7 +364,8 @@ mails = Table(
     PrimaryKeyConstraint("folder_id", "uid"),
     Index("mails_modseq", "folder_id", "modseq"),
     Index("mails_content", "content_id"),
-    Index("mails_unseen", "folder_id", "uid", sqlite_where=UNSEEN, postgresql_where=UNSEEN),
+    # With the flags: to see that an entry is of an unseen mail SQLite would else look at the mail.
+    Index("mails_unseen", "folder_id", "uid", "flags", sqlite_where=UNSEEN, postgresql_where=UNSEEN),
     Index("mails_deleted", "folder_id", "uid", sqlite_where=DELETED, postgresql_where=DELETED),
     sqlite_with_rowid=False,
 )
@@ -423,9 +424,6 @@ senders = Table(
     sqlite_autoincrement=True,
 )
 
-# A mail that goes out; for what comes back of it, which knows no more than its Message-ID.
-IS_MAIL = text("origin = 'mail'")
-
 messages = Table(
     "messages",
     metadata,
@@ -436,7 +434,6 @@ messages = Table(
     _text("content"),  # JSON
     _number("created_at"),
     Index("messages_created", "created_at"),
-    Index("messages_mail_trace", "trace", sqlite_where=IS_MAIL, postgresql_where=IS_MAIL),
     sqlite_autoincrement=True,
 )
 
@@ -508,11 +505,11 @@ outgoing = Table(
     Index("outgoing_content", "content_id"),
 )
 
-# How many recipients were written to, for the limits an hour and a day.
+# How many recipients were written to, or bounces sent back to one, for the limits an hour and a day.
 sent_counts = Table(
     "sent_counts",
     metadata,
-    _text("who"),  # member:<id> | mailbox:<id>
+    _text("who"),  # member:<id> | mailbox:<id> | return:<sender that bounces go back to>
     _number("hour"),  # since 1970
     _number("recipients"),
     PrimaryKeyConstraint("who", "hour"),
@@ -598,6 +595,8 @@ reports = Table(
     _text("report"),  # JSON
     _number("received_at"),
     UniqueConstraint("kind", "reporter", "report_id"),
+    Index("reports_domain", "domain", "id"),
+    Index("reports_received", "received_at"),
     sqlite_autoincrement=True,
 )
 

@@ -30,7 +30,6 @@ _BODY_MOST: Final = 16 * 1024
 # What Outlook asks with; read without an XML parser, which would have to be kept from doing more than this.
 _EMAIL: Final = re.compile(rb"<(?:\w+:)?EMailAddress>\s*([^<>&\s]{1,320})\s*<", re.IGNORECASE)
 _TOKEN: Final = re.compile(r"[A-Za-z0-9_-]{1,128}")
-_STS_AGE: Final = 7 * 24 * 3600  # seconds
 _OUTLOOK: Final = "http://schemas.microsoft.com/exchange/autodiscover"
 # Profiles of one address replace each other on a device.
 _PROFILES: Final = uuid.UUID("6f3c1c39-5d0e-4b49-9d0a-6d1a1b3c7a52")
@@ -66,21 +65,11 @@ class Setup:
         return Response(answer, media_type="application/octet-stream")
 
     async def mta_sts(self, request: Request) -> Response:
-        """Our policy for the domain in `mta-sts.<domain>` (RFC 8461 §3.2), unless the policy `mta_sts` is none."""
+        """Our policy for the domain in `mta-sts.<domain>` (RFC 8461 §3.2)."""
         domain = (request.url.hostname or "").removeprefix("mta-sts.")
+        await self._address(f"postmaster@{domain}")
         mode = await self.store.read(lambda tx: policies.get(tx, "mta_sts"))
-        if mode == "none" or not await self._is_ours(f"postmaster@{domain}"):
-            raise NoSuchPage
-        hosts = self.settings.mx_hosts or (self.settings.hostname,)
-        lines = ["version: STSv1", f"mode: {mode}", *(f"mx: {host}" for host in hosts), f"max_age: {_STS_AGE}"]
-        return PlainTextResponse("".join(f"{line}\r\n" for line in lines))
-
-    async def _is_ours(self, address: str) -> bool:
-        try:
-            await self._address(address)
-        except NoSuchPage:
-            return False
-        return True
+        return PlainTextResponse(setup.sts_policy(self.settings, mode))
 
     async def _address(self, text: str) -> Address:
         try:

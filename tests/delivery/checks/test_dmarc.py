@@ -155,3 +155,35 @@ def test_authors_are_found_however_they_are_written() -> None:
     fields = [b' "a@b.example" <x@Corp.Example>, y@\xc3\xbcber.example', b" z@corp.example, garbage, <>"]
     assert dmarc.authors(fields) == ["corp.example", "xn--ber-goa.example"]
     assert dmarc.authors([]) == []
+
+
+@pytest.mark.parametrize(
+    "field",
+    [
+        b"<a@good.example> <b@bank.example>",
+        b"<b@bank.example> <a@good.example>",
+        b"Amy <a@good.example> Bob <b@bank.example>",
+        b"<a@good.example> b@bank.example",
+        b"b@bank.example a@good.example",
+        b"a@good.example@bank.example",
+        b"<a@good.example@bank.example>",
+        b'"b@bank.example <a@good.example>',
+        b"(b@bank.example <a@good.example>",
+        b"<a@good.example> <b@\r\n bank.example\0>",
+    ],
+)
+def test_where_readers_may_differ_all_are_authors(field: bytes) -> None:
+    assert sorted(dmarc.authors([field])) == ["bank.example", "good.example"]
+
+
+@pytest.mark.parametrize(
+    "field",
+    [
+        b"b@bank.example <a@good.example>",  # a name, to all readers
+        b'"<b@bank.example>" <a@good.example>',
+        b"a@good.example (for b@bank.example)",
+        b"a@good.example, nobody, root@[192.0.2.1]",
+    ],
+)
+def test_a_name_is_no_author(field: bytes) -> None:
+    assert dmarc.authors([field]) == ["good.example"]

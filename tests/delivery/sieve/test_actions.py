@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import pytest
 
-from mailroom.core.clock import DAY, SECOND
+from mailroom.core.clock import DAY, HOUR, SECOND
 from mailroom.delivery.sieve.run import Filed, Outcome
 from tests.delivery.sieve.scripts import outcome
 
@@ -90,7 +90,14 @@ def test_a_vacation() -> None:
 
 @pytest.mark.parametrize(
     ("period", "expected"),
-    [("", 7 * DAY), (":days 0", DAY), (":days 9999", 365 * DAY), (":seconds 0", 0), (":seconds 90", 90 * SECOND)],
+    [
+        ("", 7 * DAY),
+        (":days 0", DAY),
+        (":days 9999", 365 * DAY),
+        (":seconds 0", HOUR),
+        (":seconds 90", HOUR),
+        (":seconds 3601", 3601 * SECOND),
+    ],
 )
 def test_how_long_a_vacation_is_silent(period: str, expected: int) -> None:
     found = outcome(f'vacation {period} "Away.";')

@@ -532,6 +532,7 @@ FOLDERS: Mapping[str, str] = {
         "every folder of ours holds mails: a parent is made as one, and so is one whose name ended in a slash"
     ),
     r'LIST "" \(a\* INBOX\)|LIST \(REMOTE\) "" %|LIST "" [*%] RETURN .*': "the same",
+    r"DELETE INBOX": "ours says that it can never be (RFC 5530)",
     r"DELETE (z/b|z/b \(\d+\)|e)|EXAMINE e/f|CLOSE": "the same, with what follows from it",
 }
 

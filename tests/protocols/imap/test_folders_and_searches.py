@@ -34,7 +34,10 @@ async def test_making_renaming_and_removing(store: Store, tmp_path: Path) -> Non
         assert await listed(c, "LIST a/ %") == [b"a/b"]
         assert (await c("CREATE a/b")).code == "ALREADYEXISTS"
         assert (await c("CREATE inbox")).code == "ALREADYEXISTS"
-        assert (await c('CREATE "x//y"')).code == "CANNOT"
+        for name in ("x//y", "..", "x/.", "*", "x/%", "x\x01", "x\ty"):
+            for command in (b"CREATE ", b"RENAME a "):
+                answer = await c(command + b"{%d+}\r\n%b" % (len(name), name.encode()))
+                assert (answer.status, answer.code) == ("NO", "CANNOT"), name
         await c.ok("CREATE d/")
         await c.ok("DELETE a/b")
         assert (await c('LIST "" a/%')).lines == [b'LIST (\\Noselect \\HasChildren) "/" a/b']
@@ -44,7 +47,7 @@ async def test_making_renaming_and_removing(store: Store, tmp_path: Path) -> Non
         await c.ok("RENAME a/b e/f")
         assert await listed(c, 'LIST "" e*') == [b"e", b"e/f/c", b"e/f"]
         assert (await c("RENAME e/f/c d")).code == "ALREADYEXISTS"
-        assert (await c("DELETE INBOX")).status == (await c("DELETE Sent")).status == "NO"
+        assert (await c("DELETE INBOX")).code == (await c("DELETE Sent")).code == "CANNOT"
         assert (await c("CREATE s (USE (\\Sent))")).code == "USEATTR"
         assert (await c("CREATE s (USE (\\Flagged))")).code == "USEATTR"
         await c.ok("CREATE old (USE (\\Archive))")

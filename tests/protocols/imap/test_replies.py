@@ -24,11 +24,12 @@ def test_every_kind_has_a_row(kind: Kind) -> None:
     [
         (errors.NotFound(what="folder", name="x"), b"[NONEXISTENT]"),
         (errors.NameTaken(what="folder", name="x"), b"[ALREADYEXISTS]"),
-        (errors.InUse(what="folder", name="x", by="y"), b"[INUSE]"),
+        (errors.InUse(what="folder", name="x", by="y"), b"[CANNOT]"),
         (errors.OverQuota(), b"[OVERQUOTA]"),
         (errors.TooLarge(what="mail", limit=1), b"[TOOBIG]"),
         (errors.WrongCredentials(), b"[AUTHENTICATIONFAILED]"),
         (errors.LoginBlocked(), b"[AUTHORIZATIONFAILED]"),
+        (errors.AccountDisabled(address="a@b.example"), b"[CONTACTADMIN]"),
         (errors.TooManyAttempts(seconds=9), b"[LIMIT]"),
         (errors.MailboxDisabled(address="a@x"), b"[CONTACTADMIN]"),
         (errors.SenderNotAllowed(address="a@x"), b"[NOPERM]"),

@@ -35,6 +35,7 @@ def test_every_kind_has_a_row_whose_status_fits_its_code(kind: Kind) -> None:
         (errors.SendingLimit(limit=1, period="1 h"), "450 4.7.1"),
         (errors.MalformedMail(reason="x"), "550 5.6.0"),
         (errors.WrongCredentials(), "535 5.7.8"),
+        (errors.AccountDisabled(address="a@b.example"), "525 5.7.13"),
         (errors.LoginBlocked(), "534 5.7.9"),
         (errors.TooManyAttempts(seconds=1), "454 4.7.0"),
         (errors.Busy(seconds=1), "454 4.7.0"),

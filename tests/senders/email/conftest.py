@@ -20,6 +20,7 @@ from tests.senders.peers import LOOPBACK, Kept, free_port, tools
 
 NOW = 1_790_000_000_000  # 2026-09-21
 MAIL = b"Subject: Hello\r\n\r\nHi.\r\n.a dot\r\n"
+CODE = b"X-Mailroom-Recipient: msg_1\r\n"  # what each mail is given on its way
 
 
 @dataclass(slots=True)

@@ -14,7 +14,7 @@ from mailroom.core.errors import EgressRefused, InvalidValue, Unavailable
 from mailroom.core.secrets import Secret
 from mailroom.senders.contract import Account, Refused, Scope, Sent, TryLater
 from mailroom.senders.egress import Egress
-from tests.senders.email.conftest import MAIL, World
+from tests.senders.email.conftest import CODE, MAIL, World
 from tests.senders.smtp_double import DROP, EXTENSIONS, HANG, Double, serving
 
 
@@ -25,8 +25,8 @@ async def test_a_mail_is_handed_over_as_it_is(world: World) -> None:
     assert isinstance(outcome, Sent)
     assert (outcome.code, outcome.provider_id) == ("250", outcome.text)
     assert outcome.text.startswith("2.0.0 ok: queued as 1 (mx1.out.example [127.0.0.1]")
-    assert mail.octets == MAIL
-    assert mail.mail == f"MAIL FROM:<amy@corp.example> SIZE={len(MAIL)} RET=HDRS ENVID=msg_1"
+    assert mail.octets == CODE + MAIL
+    assert mail.mail == f"MAIL FROM:<amy@corp.example> SIZE={len(CODE + MAIL)} RET=HDRS ENVID=msg_1"
     assert mail.rcpt == ["RCPT TO:<bob@out.example> ORCPT=rfc822;bob@out.example"]
     assert double.heard[0] == "EHLO mx.corp.example"
 
@@ -36,7 +36,6 @@ async def test_a_server_that_knows_nothing_gets_the_same_mail(world: World) -> N
     async with serving(double, port=world.port):
         outcome = await world.send()
     assert isinstance(outcome, Sent)
-    assert not outcome.reports
     assert double.heard == [
         "EHLO mx.corp.example",
         "HELO mx.corp.example",
@@ -50,7 +49,7 @@ async def test_large_mails_pass_whole(world: World) -> None:
     world.octets = b"X: y\r\n\r\n" + b"".join(b".%d\r\n" % number for number in range(20_000)) + b"no end"
     async with serving(Double(), port=world.port) as double:
         assert isinstance(await world.send(), Sent)
-    assert double.mails[0].octets == world.octets + b"\r\n"
+    assert double.mails[0].octets == CODE + world.octets + b"\r\n"
 
 
 SENDER_FIRST = {"421 4.3.2 going down": TryLater, "450 4.2.0 greylisted": TryLater, "550 5.1.1 no such user": Refused}
@@ -248,9 +247,18 @@ class TestWhatItCannotTake:
         async with serving(Double(), port=world.port) as double:
             outcome = await world.send(notify=("SUCCESS", "FAILURE"), ret="FULL", envid="QQ314159")
         assert isinstance(outcome, Sent)
-        assert outcome.reports
+        assert outcome.told
         assert double.mails[0].mail.endswith("RET=FULL ENVID=QQ314159")
         assert "NOTIFY=SUCCESS,FAILURE" in double.mails[0].rcpt[0]
+
+    @pytest.mark.parametrize(("notify", "told"), [(("SUCCESS",), False), (("FAILURE",), True), ((), True)])
+    async def test_who_asked_to_hear_of_success_hears_it_from_us_when_the_server_tells_nobody(
+        self, world: World, notify: tuple[str, ...], *, told: bool
+    ) -> None:
+        async with serving(Double(extensions=()), port=world.port):
+            outcome = await world.send(notify=notify)
+        assert isinstance(outcome, Sent)
+        assert outcome.told is told
 
     @pytest.mark.parametrize("address", ["bob@out.example>\r\nRSET", "<bob@out.example", "bob\x00@out.example"])
     async def test_an_address_cannot_smuggle_a_command(self, world: World, address: str) -> None:

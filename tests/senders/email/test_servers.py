@@ -19,7 +19,7 @@ from aiosmtpd.smtp import SMTP, Envelope, Session
 import mailroom.senders.email
 from mailroom.senders.contract import Sent
 from tests import provision
-from tests.senders.email.conftest import World
+from tests.senders.email.conftest import CODE, World
 
 FIXTURES = sorted((Path(mailroom.senders.email.__path__[0]) / "fixtures").glob("*.json"))
 
@@ -88,7 +88,7 @@ async def test_aiosmtpd_takes_our_mail(world: World) -> None:
         await server.wait_closed()
     assert all(isinstance(outcome, Sent) for outcome in outcomes)
     assert sorted(mail.rcpt_tos[0] for mail in sink.mails) == sorted(f"u{number}@out.example" for number in range(30))
-    assert {mail.content for mail in sink.mails} == {world.octets}
+    assert {mail.content for mail in sink.mails} == {CODE + world.octets}
 
 
 async def test_postfix_sink_takes_our_mail(world: World) -> None:

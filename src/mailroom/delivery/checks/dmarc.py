@@ -16,12 +16,14 @@ from dataclasses import dataclass
 from mailroom.core.errors import InvalidAddress
 from mailroom.delivery.checks.names import Names, NoIdea
 from mailroom.directory.names import canonical_domain
-from mailroom.mime import address, dkim
+from mailroom.mime import address, dkim, headers
 from mailroom.mime.dkim import Bad
 
 _LABELS_MOST = 8  # §4.10: a longer name is asked itself, and then from its last seven labels on
 _AUTHORS_MOST = 5
 _RECORD_MOST = 4096  # octets
+# What anybody might take for a domain in a From that is not read in one way only.
+_PLACE = re.compile(rb'@\s*+([^\x00-\x20\x7f"(),:;<>@\[\\\]]++)')
 _VERSION = re.compile(rb"v\s*=\s*DMARC1\s*(?:;|\Z)")
 
 
@@ -227,10 +229,15 @@ def _is_partial(text: str) -> bool:
 
 
 def authors(fields: Iterable[bytes]) -> list[str]:
-    """The domains of all From fields, each once, canonical. What is none is left out: it must not spare the others."""
+    """The domains of all From fields, each once, canonical; where readers may differ over who has written it, those of
+    all whom they may find. What is none is left out: it must not spare the others.
+    """
     found: dict[str, None] = {}
     for raw in fields:
-        for one in address.mailboxes(address.parse(raw)):
+        hosts = [one.host for one in address.mailboxes(address.parse(raw))]
+        if address.is_ambiguous(raw) or any(host and not _PLACE.fullmatch(b"@" + host) for host in hosts):
+            hosts += _PLACE.findall(headers.unfold(raw))
+        for host in hosts:
             with contextlib.suppress(InvalidAddress):
-                found[canonical_domain(one.host.decode("utf-8", "replace"))] = None
+                found[canonical_domain(host.decode("utf-8", "replace"))] = None
     return list(found)

@@ -111,7 +111,9 @@ class _Walk:
 
     async def _ask(self, name: str, kind: str) -> tuple[str, ...]:
         """What a mechanism asks; answers without records are counted."""
-        found = await self.names.ask(name, kind) if _is_name(name) else Found(exists=False)
+        return self._counted(await self.names.ask(name, kind) if _is_name(name) else Found(exists=False))
+
+    def _counted(self, found: Found) -> tuple[str, ...]:
         if not found.texts:
             self.void += 1
             if self.void > _VOID_MOST:
@@ -163,7 +165,8 @@ class _Walk:
         if self.validated is None:
             kind = "A" if self.client.version == 4 else "AAAA"
             try:
-                found = [name.rstrip(".").lower() for name in (await self.names.names_of(str(self.client))).texts]
+                names = self._counted(await self.names.names_of(str(self.client)))
+                found = [name.rstrip(".").lower() for name in names]
             except NoIdea:
                 found = []
             self.validated = tuple([name for name in found[:_NAMES_MOST] if await self._leads_back(name, kind)])

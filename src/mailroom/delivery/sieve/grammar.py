@@ -14,7 +14,7 @@ from typing import Any, Final
 from sievelib import commands  # type: ignore[import-untyped]  # it has no types
 from sievelib.parser import Parser  # type: ignore[import-untyped]  # likewise
 
-from mailroom.core.clock import DAY, SECOND
+from mailroom.core.clock import DAY, HOUR, SECOND
 from mailroom.core.errors import InvalidAddress, InvalidValue
 from mailroom.delivery.sieve import dates, tree
 from mailroom.delivery.sieve.tree import AddressPart, Comparator, How, Index, Match
@@ -23,6 +23,7 @@ from mailroom.directory import addresses
 SCRIPT_MOST: Final = 64 * 1024  # octets
 _DEPTH_MOST: Final = 32  # of blocks and tests
 _INDEX_MOST: Final = 1000
+_SILENCE_LEAST: Final = HOUR  # of a vacation: RFC 6131 §2 leaves the least to us
 
 EXTENSIONS: Final = (
     "body",
@@ -278,7 +279,7 @@ class _Reader:
 def _vacation(node: _Node) -> tree.Command:
     extra = node.extra_arguments
     if "seconds" in node.arguments:
-        period = _number(extra["seconds"]) * SECOND
+        period = max(_number(extra["seconds"]) * SECOND, _SILENCE_LEAST)
     else:
         period = max(_number(extra.get("days", 7)), 1) * DAY
     from_ = _unquoted(extra.get("from", '""'))

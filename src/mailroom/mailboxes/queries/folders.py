@@ -41,6 +41,7 @@ _FOLDER = select(
     _folders.c.size,
 )
 _FOLDER_BY_ID = _FOLDER.where(_folders.c.id == bindparam("folder_id"))
+_MODSEQ = select(_folders.c.modseq).where(_folders.c.id == bindparam("folder_id"))
 _FOLDERS = _FOLDER.where(_folders.c.mailbox_id == bindparam("mailbox_id"))
 _FOLDER_BY_NAME = _FOLDERS.where(_folders.c.name == bindparam("name"))
 _FOLDER_BY_ROLE = _FOLDERS.where(_folders.c.role == bindparam("role"))
@@ -119,6 +120,11 @@ def _to_folder(row: Row) -> Folder:
 def folder(tx: Tx, folder_id: FolderId) -> Folder | None:
     row = tx.first(_FOLDER_BY_ID, folder_id=folder_id)
     return _to_folder(row) if row else None
+
+
+def modseq(tx: Tx, folder_id: FolderId) -> Modseq | None:
+    row = tx.first(_MODSEQ, folder_id=folder_id)
+    return Modseq(row[0]) if row else None
 
 
 def folders(tx: Tx, mailbox_id: MailboxId) -> Sequence[Folder]:

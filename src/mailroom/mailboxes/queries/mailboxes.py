@@ -97,7 +97,8 @@ _REACHABLE = _MAILBOX.where(
 # NO KEY UPDATE: whoever only adds a row that refers to this one is not kept out.
 _LOCK = (
     select(_mailboxes.c.id)
-    .where(_mailboxes.c.id == bindparam("mailbox_id"))
+    .where(_mailboxes.c.id.in_(bindparam("mailbox_ids", expanding=True)))
+    .order_by(_mailboxes.c.id)
     .with_for_update(of=_mailboxes, key_share=True)
 )
 
@@ -169,6 +170,8 @@ def reachable(
     return [_to_mailbox(row) for row in rows]
 
 
-def lock(tx: Tx, mailbox_id: MailboxId) -> bool:
-    """Keep others from changing the mailbox's folders until the commit; whether it is there."""
-    return tx.first(_LOCK, mailbox_id=mailbox_id) is not None
+def lock(tx: Tx, *mailbox_ids: MailboxId) -> int:
+    """Keep others from changing the mailboxes until the commit, each locked in its turn (see `folders.lock`); how many
+    of them there are.
+    """
+    return len(tx.all(_LOCK, mailbox_ids=sorted(mailbox_ids)))

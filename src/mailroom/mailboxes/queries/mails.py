@@ -28,6 +28,7 @@ _expunged = schema.expunged
 _CHUNK = 512
 _LONG = 16
 _FOREVER = 1 << 62
+ALL = _FOREVER
 
 _IN_FOLDER = _mails.c.folder_id == bindparam("in_folder")
 # Reckoned with, the UID does not tempt SQLite away from the index on modseq.
@@ -230,43 +231,51 @@ _FLAGS = (_mails.c.uid, _mails.c.flags, _mails.c.keywords, _mails.c.modseq)
 _FETCHED = (*_FLAGS, _mails.c.size, _mails.c.internal_date, _mails.c.content_id)
 _SINCE = _mails.c.modseq > bindparam("since")
 _FLAGS_OF = _over(lambda these: select(*_FLAGS).where(_IN_FOLDER, these).order_by(_mails.c.uid))
-_FLAGS_SINCE = _over(
-    lambda these: select(*_FLAGS).where(_IN_FOLDER, these, _SINCE).order_by(_mails.c.uid), _UID_RECKONED
-)
 _CHANGED = (
     select(*_FLAGS)
     .where(_IN_FOLDER, _UID_RECKONED.between(bindparam("first"), bindparam("last")), _SINCE)
     .order_by(_UID_RECKONED)
     .limit(bindparam("limit"))
 )
+# The rest of very many that have changed: by UID, for by modseq each piece would go through all of them.
+_CHANGED_REST = (
+    select(*_FLAGS)
+    .where(
+        _IN_FOLDER,
+        _mails.c.uid.between(bindparam("first"), bindparam("last")),
+        _mails.c.modseq + 0 > bindparam("since"),
+    )
+    .order_by(_mails.c.uid)
+    .limit(bindparam("limit"))
+)
+_CHANGED_UIDS = select(_mails.c.uid).where(_IN_FOLDER, bindparam("below") > _UID_RECKONED, _SINCE)
 _SNAPSHOT = select(_mails.c.uid, _mails.c.size, _mails.c.content_id).where(_IN_FOLDER).order_by(_mails.c.uid)
 
 
 @cache
-def _rows(names: tuple[str, ...], *, since: bool) -> _Over:
+def _rows(names: tuple[str, ...]) -> _Over:
     """One of a few: `names` are those of `fetch.Item`."""
     wanted = select(*_FETCHED, *(_contents.c[name] for name in names)).where(_IN_FOLDER).order_by(_mails.c.uid)
     if names:
         wanted = wanted.join(_contents, _contents.c.id == _mails.c.content_id)
-    if since:
-        return _over(lambda these: wanted.where(these, _SINCE), _UID_RECKONED)
     return _over(wanted.where)
 
 
-def flags(tx: Tx, folder_id: FolderId, uids: Ranges, since: Modseq) -> Sequence[Row]:
-    if since:
-        return _all(tx, _FLAGS_SINCE, folder_id, uids, since=since)
+def flags(tx: Tx, folder_id: FolderId, uids: Ranges) -> Sequence[Row]:
     return _all(tx, _FLAGS_OF, folder_id, uids)
 
 
 def changed(tx: Tx, folder_id: FolderId, *, since: Modseq, above: Uid, below: Uid, limit: int) -> Sequence[Row]:
-    return tx.all(_CHANGED, in_folder=folder_id, since=since, first=above + 1, last=below - 1, limit=limit)
+    statement = _CHANGED_REST if above else _CHANGED
+    return tx.all(statement, in_folder=folder_id, since=since, first=above + 1, last=below - 1, limit=limit)
 
 
-def rows(tx: Tx, folder_id: FolderId, uids: Ranges, names: tuple[str, ...], since: Modseq) -> Sequence[Row]:
-    if since:
-        return _all(tx, _rows(names, since=True), folder_id, uids, since=since)
-    return _all(tx, _rows(names, since=False), folder_id, uids)
+def changed_uids(tx: Tx, folder_id: FolderId, *, since: Modseq, below: Uid) -> array[int]:
+    return array("I", sorted(row[0] for row in tx.all(_CHANGED_UIDS, in_folder=folder_id, since=since, below=below)))
+
+
+def rows(tx: Tx, folder_id: FolderId, uids: Ranges, names: tuple[str, ...]) -> Sequence[Row]:
+    return _all(tx, _rows(names), folder_id, uids)
 
 
 def snapshot(tx: Tx, folder_id: FolderId) -> Sequence[Row]:
@@ -400,12 +409,9 @@ def touched(tx: Tx, folder_id: FolderId, uids: Ranges, since: Modseq) -> array[i
 # --- copies and removals
 
 _PICKED = (_mails.c.uid, _mails.c.content_id, _mails.c.size, _mails.c.flags, _mails.c.keywords)
-_PICK = _over(lambda these: select(*_PICKED).where(_IN_FOLDER, these).order_by(_mails.c.uid))
-_PICK_DELETED = _over(
-    lambda these: _by_index(
-        "mails_deleted", select(*_PICKED).where(_IN_FOLDER, these, schema.DELETED).order_by(_mails.c.uid)
-    )
-)
+_SOME_PICKED = select(*_PICKED).where(_IN_FOLDER).order_by(_mails.c.uid).limit(bindparam("limit"))
+_PICK = _over(_SOME_PICKED.where)
+_PICK_DELETED = _over(lambda these: _by_index("mails_deleted", _SOME_PICKED.where(these, schema.DELETED)))
 _COPY = _over(
     lambda these: insert(_mails).from_select(
         ["folder_id", "uid", "modseq", *_KEPT],
@@ -426,13 +432,13 @@ _NOTE_EXPUNGED = _over(
 _REMOVE = _over(lambda these: delete(_mails).where(_IN_FOLDER, these))
 
 
-def pick(tx: Tx, folder_id: FolderId, uids: Ranges) -> Sequence[Row]:
-    """Of those that are there: UID, content id, size, flags, keywords."""
-    return _all(tx, _PICK, folder_id, uids)
+def pick(tx: Tx, folder_id: FolderId, uids: Ranges, limit: int = ALL) -> Sequence[Row]:
+    """Of the first so many that are there: UID, content id, size, flags, keywords."""
+    return _page(tx, _PICK, folder_id, uids, limit)
 
 
-def pick_deleted(tx: Tx, folder_id: FolderId, uids: Ranges) -> Sequence[Row]:
-    return _all(tx, _PICK_DELETED, folder_id, uids)
+def pick_deleted(tx: Tx, folder_id: FolderId, uids: Ranges, limit: int) -> Sequence[Row]:
+    return _page(tx, _PICK_DELETED, folder_id, uids, limit)
 
 
 def copy(tx: Tx, folder_id: FolderId, uids: Ranges, *, into: FolderId, first: int, modseq: Modseq) -> None:

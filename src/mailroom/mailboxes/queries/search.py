@@ -57,6 +57,12 @@ class Bounds:
             return "mails_unseen"
         return "mails_deleted" if self.want & Flag.DELETED else ""
 
+    @property
+    def are_of_index(self) -> bool:
+        """Whether the index has only what is sought: nothing else of a mail need be looked at."""
+        flags = {"mails_unseen": (Flag.SEEN, 0), "mails_deleted": (Flag.DELETED, Flag.DELETED)}.get(self.index, (0, 0))
+        return self == Bounds(first=self.first, last=self.last, mask=flags[0], want=flags[1])
+
 
 @dataclass(slots=True)
 class Said:
@@ -117,6 +123,27 @@ def _statement(index: str, *, whole: bool, said: bool) -> Select[Any]:
 
 
 _PARTIAL = {"mails_unseen": schema.UNSEEN, "mails_deleted": schema.DELETED}
+
+
+@cache
+def _of_index(index: str) -> Select[Any]:
+    statement = (
+        select(_mails.c.uid)
+        .where(
+            _mails.c.folder_id == bindparam("folder_id"), _mails.c.uid.between(bindparam("first"), bindparam("last"))
+        )
+        .order_by(_mails.c.uid)
+        .limit(bindparam("limit"))
+    )
+    if index in _PARTIAL:
+        statement = statement.where(_PARTIAL[index])
+        statement = statement.with_hint(_mails, f"INDEXED BY {index}", dialect_name="sqlite")
+    return statement
+
+
+def of_index(tx: Tx, folder_id: FolderId, bounds: Bounds, limit: int) -> Sequence[Row]:
+    """UIDs alone of the first mails within bounds that `are_of_index`, ascending."""
+    return tx.all(_of_index(bounds.index), folder_id=folder_id, first=bounds.first, last=bounds.last, limit=limit)
 
 
 def uids(tx: Tx, folder_id: FolderId, bounds: Bounds, said: Said | None, limit: int) -> Sequence[Row]:

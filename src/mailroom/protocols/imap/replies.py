@@ -150,8 +150,8 @@ _BY_KIND: Final = {
 }
 
 _BY_CODE: Final = {
-    "in_use": b"[INUSE] in use",
     "login_blocked": b"[AUTHORIZATIONFAILED] signing in this way is not allowed",
+    "account_disabled": b"[CONTACTADMIN] the account is disabled",
     "mailbox_disabled": b"[CONTACTADMIN] the mailbox is disabled",
     "too_many_attempts": b"[LIMIT] too many attempts, try later",
 }

@@ -155,7 +155,7 @@ class ImapConversation(Conversation):
             self._close()
         elif self._answer is not None:
             self.abort()
-        return self._transport.get_extra_info("ssl_object") is None
+        return not self._session.secure
 
     def pause_writing(self) -> None:
         self._choked = True
@@ -202,6 +202,10 @@ class ImapConversation(Conversation):
         is_stranger = self._session.principal is None
         return self._terms.silence_of_strangers if is_stranger else self._terms.silence
 
+    @property
+    def is_over(self) -> bool:
+        return self._closing and not self._choked
+
     def leave(self) -> None:
         self._leaving = True
         if self._task is None:
@@ -223,7 +227,7 @@ class ImapConversation(Conversation):
         if self._now() > self._turn_ends:
             self._flush()
             await asyncio.sleep(0)
-            self._turn_ends = self._now() + _TURN
+            self.awake()
         if self._choked and not self._lost:
             self._drained = asyncio.get_running_loop().create_future()
             try:
@@ -232,6 +236,9 @@ class ImapConversation(Conversation):
                 self._drained = None
         if self._lost:
             raise _Gone
+
+    def awake(self) -> None:
+        self._turn_ends = self._now() + _TURN
 
     async def ask(self, prompt: bytes) -> bytes:
         self.say(b"+ %b\r\n" % prompt)
@@ -248,7 +255,6 @@ class ImapConversation(Conversation):
             self._heard_at = self._now()
 
     def stir(self) -> None:
-        self._session.ask_anew()
         self._stirred = True
         if self._idle_tag and self._task is None and not self._choked and not self._closing:
             self._start(_News())
@@ -259,7 +265,7 @@ class ImapConversation(Conversation):
         return asyncio.get_running_loop().time()
 
     def _go_on(self) -> None:
-        self._turn_ends = self._now() + _TURN
+        self.awake()
         event = self._pump()
         if event is None:
             self._rest()
@@ -267,15 +273,15 @@ class ImapConversation(Conversation):
             self._start(event)
 
     def _start(self, event: _Event) -> None:
-        self._turn_ends = self._now() + _TURN
+        self.awake()
         self._task = asyncio.get_running_loop().create_task(self._serve(event))
 
     async def _serve(self, event: _Event | None) -> None:
         """Do what the event asks for, and what the client has said since."""
         while event is not None:
             try:
-                await self._obey(event)
                 await self.flow()
+                await self._obey(event)
             except _Gone:
                 break
             except Ended as end:
@@ -478,7 +484,7 @@ class ImapConversation(Conversation):
         if self._idle_tag and session.view is not None:
             await updates.tell(session)
         else:
-            await session.read(_nothing)
+            await session.glance(_nothing)
         if self._idle_tag and quiet and not self._out:
             self.say(b"* OK still here\r\n")
 

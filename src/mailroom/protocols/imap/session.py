@@ -59,6 +59,9 @@ class Enabled(enum.Flag):
     REV2 = enum.auto()
 
 
+_SPEAK_UTF8: Final = Enabled.UTF8 | Enabled.REV2
+
+
 class Then(enum.Enum):
     """What is to be done on the connection once a command has its answer."""
 
@@ -85,6 +88,9 @@ class Wire(Protocol):
 
     async def flow(self) -> None:
         """Give the client time to take what was said, and others their turn."""
+
+    def awake(self) -> None:
+        """A wait is over, in which others had their turns: the client's begins."""
 
     async def ask(self, prompt: bytes) -> bytes:
         """Send a continuation request; the client's line."""
@@ -342,7 +348,7 @@ class Session:
     @property
     def speaks_utf8(self) -> bool:
         """Whether names go in UTF-8."""
-        return bool(self.enabled & (Enabled.UTF8 | Enabled.REV2))
+        return bool(self.enabled & _SPEAK_UTF8)
 
     def sign_in(self, principal: Principal) -> None:
         """The client is this one from now on."""
@@ -378,11 +384,19 @@ class Session:
 
     async def read(self, work: Work[T]) -> T:
         """Look into the store. Raises `Ended` for a client who may not any more."""
-        return await self.tools.store.read(self._asking(work))
+        found = await self.tools.store.read(self._asking(work))
+        self.wire.awake()
+        return found
+
+    async def glance(self, work: Work[T]) -> T:
+        """The same for a few rows (`Store.glance`)."""
+        return await self.tools.store.glance(self._asking(work))
 
     async def write(self, work: Work[T]) -> T:
         """Change something in the store. Raises as `read` does."""
-        return await self.tools.store.write(self._asking(work))
+        done = await self.tools.store.write(self._asking(work))
+        self.wire.awake()
+        return done
 
     def _asking(self, work: Work[T]) -> Work[T]:
         now = self.tools.clock()

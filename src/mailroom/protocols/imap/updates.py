@@ -40,6 +40,13 @@ def look(tx: Tx, session: Session) -> None:
     view.news = news
 
 
+def _is_as_it_was(tx: Tx, view: View) -> bool:
+    try:
+        return views.modseq(tx, view.folder_id) == view.at
+    except NotFound as gone:
+        raise Ended(b"the folder has been removed") from gone
+
+
 def look_after(tx: Tx, session: Session, own: Modseq) -> None:
     """The same after a change of flags of our own in this transaction, which is not news; 0: nothing has changed."""
     view = session.folder
@@ -56,6 +63,8 @@ async def tell(session: Session, *, expunges: bool = True) -> None:
     """
     view = session.folder
     if view.news is None:
+        if await session.glance(lambda tx: _is_as_it_was(tx, view)):
+            return
         await session.read(lambda tx: look(tx, session))
     news, view.news = view.news, None
     own, view.own = view.own, NOTHING

@@ -6,9 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import ssl
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Final
 
 from mailroom.core.errors import Refusal, TooLarge
@@ -17,13 +15,13 @@ from mailroom.directory import logins
 from mailroom.directory.model import Principal
 from mailroom.directory.model import Service as Kind
 from mailroom.protocols import sasl
-from mailroom.protocols.contract import Conversation, House, Peer
+from mailroom.protocols.contract import House
 from mailroom.protocols.managesieve import grammar, replies, session
 from mailroom.protocols.managesieve.grammar import Token
 from mailroom.protocols.managesieve.session import Offer, Session
 from mailroom.protocols.sasl import Sasl
-from mailroom.protocols.wire import Farewells, LineTooLong, Wire
-from mailroom.storage.ports import Store, Tx
+from mailroom.protocols.wire import Farewells, LineTooLong, Service, Wire
+from mailroom.storage.ports import Tx
 
 # RFC 5804 §1.2: who has signed in may be silent for half an hour.
 _PATIENCE: Final = 1800.0
@@ -32,50 +30,31 @@ _STRANGERS_LITERAL_MOST: Final = sasl.RESPONSE_MOST
 _FAREWELLS: Final = Farewells(replies.TOO_SLOW, replies.CLOSING, replies.BROKEN)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ManageSieve:
-    """The service. A client that has not signed in may be silent for `idle` seconds."""
-
-    store: Store
-    sasl: Sasl
-    tls: ssl.SSLContext | None
-    idle: float
-
-    @property
-    def busy(self) -> bytes:
-        return replies.TOO_MANY_CONNECTIONS
-
-    def converse(self, peer: Peer, *, left: Callable[[Conversation], None]) -> Conversation:
-        """A conversation for one new connection."""
-        return Wire(self._talk, peer, left, patience=self.idle, farewells=_FAREWELLS)
-
-    async def _talk(self, wire: Wire) -> None:
-        await _Talk(self, wire).run()
-
-
-def managesieve(house: House) -> ManageSieve:
+def managesieve(house: House) -> Service:
     """ManageSieve as the settings want it."""
-    return ManageSieve(
-        store=house.store,
-        sasl=Sasl(house.logins, Kind.SIEVE, house.settings.trusted, house.new_id),
-        tls=house.tls,
-        idle=house.settings.limits.idle,
+    sasl_ = Sasl(house.logins, Kind.SIEVE, house.settings.trusted, house.new_id)
+    return Service(
+        talk=lambda wire: _Talk(house, sasl_, wire).run(),
+        busy=replies.TOO_MANY_CONNECTIONS,
+        patience=house.settings.limits.idle,
+        farewells=_FAREWELLS,
     )
 
 
 class _Talk:
     """One client."""
 
-    def __init__(self, service: ManageSieve, wire: Wire) -> None:
-        self._service = service
+    def __init__(self, house: House, sasl_: Sasl, wire: Wire) -> None:
+        self._house = house
+        self._sasl = sasl_
         self._wire = wire
         self._session = Session(self._offer())
         self._principal: Principal | None = None
 
     def _offer(self) -> Offer:
         return Offer(
-            self._service.sasl.mechanisms(self._wire.peer.host, secure=self._wire.is_secure),
-            tls=self._service.tls is not None and not self._wire.is_secure,
+            self._sasl.mechanisms(self._wire.peer.host, secure=self._wire.is_secure),
+            tls=self._house.tls is not None and not self._wire.is_secure,
             sieve=rules.EXTENSIONS,
         )
 
@@ -120,7 +99,7 @@ class _Talk:
     # Signing in.
 
     async def _secure(self) -> session.Action:
-        context = self._service.tls
+        context = self._house.tls
         assert context is not None  # or it would not have been offered
         await self._wire.start_tls(replies.ok("begin TLS"), context)
         self._session.secured(self._offer())
@@ -132,7 +111,7 @@ class _Talk:
         except Refusal as refusal:
             return self._session.refused(replies.for_refusal(refusal))
         except sasl.NotOffered:
-            in_tls = self._service.sasl.mechanisms(self._wire.peer.host, secure=True)
+            in_tls = self._sasl.mechanisms(self._wire.peer.host, secure=True)
             needs_tls = action.mechanism.upper() in in_tls
             return self._session.refused(replies.NEEDS_TLS if needs_tls else replies.NOT_OFFERED)
         except sasl.BadResponse:
@@ -146,7 +125,7 @@ class _Talk:
         return session.Say(replies.ok("signed in", code=code))
 
     async def _prove(self, action: session.Exchange) -> sasl.Done:
-        exchange = self._service.sasl.exchange(self._wire.peer.host, secure=self._wire.is_secure, final=True)
+        exchange = self._sasl.exchange(self._wire.peer.host, secure=self._wire.is_secure, final=True)
         step = await exchange.begin(action.mechanism, sasl.decode_initial(action.initial))
         while isinstance(step, sasl.Challenge):
             self._wire.say(replies.string(base64.b64encode(step.octets)) + b"\r\n")
@@ -162,7 +141,7 @@ class _Talk:
     async def _carry(self, command: grammar.OnScripts) -> session.Action:
         principal = self._principal
         assert principal is not None  # as the session's table has it
-        run = self._service.store.read if isinstance(command, _LOOKING) else self._service.store.write
+        run = self._house.store.read if isinstance(command, _LOOKING) else self._house.store.write
         try:
             if isinstance(command, grammar.PutScript | grammar.CheckScript):
                 await _check(command.script)

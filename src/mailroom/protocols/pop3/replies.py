@@ -55,6 +55,9 @@ _BY_KIND: Final = {
 }
 
 
+_BY_CODE: Final = {"account_disabled": no("the account is disabled", code="AUTH")}
+
+
 def for_kind(kind: Kind) -> bytes:
     """What a refusal of this kind is in POP3."""
     return _BY_KIND[kind]
@@ -62,4 +65,4 @@ def for_kind(kind: Kind) -> bytes:
 
 def for_refusal(refusal: Refusal) -> bytes:
     """What a refusal of ours is in POP3."""
-    return for_kind(refusal.kind)
+    return _BY_CODE.get(refusal.code) or for_kind(refusal.kind)

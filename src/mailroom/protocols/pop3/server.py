@@ -7,9 +7,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import itertools
-import ssl
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
 from typing import Final, cast
 
 from mailroom.core import log
@@ -21,17 +19,16 @@ from mailroom.directory.model import Principal
 from mailroom.directory.model import Service as Kind
 from mailroom.mailboxes import change, fetch
 from mailroom.mailboxes.change import How
-from mailroom.mailboxes.contents import Bodies
 from mailroom.mailboxes.model import Flag, Marks
 from mailroom.mailboxes.uids import ranges
 from mailroom.protocols import sasl
-from mailroom.protocols.contract import Conversation, House, Peer
+from mailroom.protocols.contract import House
 from mailroom.protocols.pop3 import grammar, replies, session
 from mailroom.protocols.pop3.content import Beginning, Dressing
 from mailroom.protocols.pop3.session import Offer, Session
 from mailroom.protocols.sasl import Sasl
-from mailroom.protocols.wire import Farewells, Gone, LineTooLong, Wire
-from mailroom.storage.ports import Store, Tx
+from mailroom.protocols.wire import Farewells, Gone, LineTooLong, Service, Wire
+from mailroom.storage.ports import Tx
 
 # RFC 1939 §3: who has signed in may be silent for ten minutes at least.
 _PATIENCE: Final = 600.0
@@ -41,55 +38,34 @@ _FAREWELLS: Final = Farewells(replies.TOO_SLOW, replies.CLOSING, replies.BROKEN)
 _LOG = log.get("pop3")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pop3:
-    """The service. A client that has not signed in may be silent for `idle` seconds."""
-
-    store: Store
-    bodies: Bodies
-    sasl: Sasl
-    tls: ssl.SSLContext | None
-    idle: float
-
-    @property
-    def busy(self) -> bytes:
-        return replies.TOO_MANY_CONNECTIONS
-
-    def converse(self, peer: Peer, *, left: Callable[[Conversation], None]) -> Conversation:
-        """A conversation for one new connection."""
-        return Wire(self._talk, peer, left, patience=self.idle, farewells=_FAREWELLS)
-
-    async def _talk(self, wire: Wire) -> None:
-        await _Talk(self, wire).run()
-
-
-def pop3(house: House) -> Pop3:
+def pop3(house: House) -> Service:
     """POP3 as the settings want it."""
-    return Pop3(
-        store=house.store,
-        bodies=house.bodies,
-        sasl=Sasl(house.logins, Kind.POP3, house.settings.trusted, house.new_id),
-        tls=house.tls,
-        idle=house.settings.limits.idle,
+    sasl_ = Sasl(house.logins, Kind.POP3, house.settings.trusted, house.new_id)
+    return Service(
+        talk=lambda wire: _Talk(house, sasl_, wire).run(),
+        busy=replies.TOO_MANY_CONNECTIONS,
+        patience=house.settings.limits.idle,
+        farewells=_FAREWELLS,
     )
 
 
 class _Talk:
     """One client."""
 
-    def __init__(self, service: Pop3, wire: Wire) -> None:
-        self._service = service
+    def __init__(self, house: House, sasl_: Sasl, wire: Wire) -> None:
+        self._house = house
+        self._sasl = sasl_
         self._wire = wire
         self._session = Session(self._offer())
         self._principal: Principal | None = None
         self._folder_id = FolderId(0)
 
     def _offer(self) -> Offer:
-        sasl_, peer, secure = self._service.sasl, self._wire.peer.host, self._wire.is_secure
+        sasl_, peer, secure = self._sasl, self._wire.peer.host, self._wire.is_secure
         return Offer(
             sasl_.mechanisms(peer, secure=secure),
             passwords=sasl_.takes_passwords(peer, secure=secure),
-            tls=self._service.tls is not None and not secure,
+            tls=self._house.tls is not None and not secure,
         )
 
     async def run(self) -> None:
@@ -127,7 +103,7 @@ class _Talk:
     async def _sign_in(self, action: session.SignIn | session.Exchange) -> session.Action:
         try:
             principal = await self._prove(action)
-            snapshot = await self._service.store.read(lambda tx: fetch.snapshot(tx, principal.mailbox_id))
+            snapshot = await self._house.store.read(lambda tx: fetch.snapshot(tx, principal.mailbox_id))
         except Refusal as refusal:
             return self._session.refused(replies.for_refusal(refusal))
         except sasl.NotOffered:
@@ -143,8 +119,8 @@ class _Talk:
     async def _prove(self, action: session.SignIn | session.Exchange) -> Principal:
         peer, secure = self._wire.peer.host, self._wire.is_secure
         if isinstance(action, session.SignIn):
-            return await self._service.sasl.by_password(action.name, Secret(action.password), peer=peer, secure=secure)
-        exchange = self._service.sasl.exchange(peer, secure=secure)
+            return await self._sasl.by_password(action.name, Secret(action.password), peer=peer, secure=secure)
+        exchange = self._sasl.exchange(peer, secure=secure)
         step = await exchange.begin(action.mechanism, sasl.decode_initial(action.initial))
         while isinstance(step, sasl.Challenge):
             self._wire.say(b"+ " + base64.b64encode(step.octets) + b"\r\n")
@@ -152,7 +128,7 @@ class _Talk:
         return step.principal
 
     async def _secure(self) -> None:
-        context = self._service.tls
+        context = self._house.tls
         assert context is not None  # or it would not have been offered
         await self._wire.start_tls(replies.GO_AHEAD, context)
         self._session.secured(self._offer())
@@ -166,10 +142,10 @@ class _Talk:
 
     async def _send(self, mail: session.Send) -> session.Action:
         principal = self._signed_in()
-        if not await self._service.store.read(lambda tx: logins.still_valid(tx, principal)):
+        if not await self._house.store.read(lambda tx: logins.still_valid(tx, principal)):
             return session.Close(replies.REVOKED)
         # A generator, which has to be closed when it is not read to its end.
-        body = cast("AsyncGenerator[bytes]", self._service.bodies.read(mail.content_id))
+        body = cast("AsyncGenerator[bytes]", self._house.bodies.read(mail.content_id))
         async with contextlib.aclosing(body):
             try:
                 first = await anext(body, b"")
@@ -201,7 +177,7 @@ class _Talk:
         if not uids:
             return replies.BYE
         try:
-            await self._service.store.write(lambda tx: _remove(tx, principal, folder_id, uids))
+            await self._house.store.write(lambda tx: _remove(tx, principal, folder_id, uids))
         except Refusal as refusal:  # nothing has been removed
             return replies.for_refusal(refusal)
         return replies.BYE

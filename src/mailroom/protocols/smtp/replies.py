@@ -94,6 +94,7 @@ _BY_CODE: Final = {
     # RFC 4954 §6
     "wrong_credentials": Answer(535, "5.7.8", "user name or password wrong"),
     "login_blocked": Answer(534, "5.7.9", "not allowed this way; use a client password"),
+    "account_disabled": Answer(525, "5.7.13", "account disabled"),  # RFC 5248: after the right password
     "too_many_attempts": Answer(454, "4.7.0", "too many attempts, try later"),
     "busy": Answer(454, "4.7.0", "too many are signing in, try later"),
 }

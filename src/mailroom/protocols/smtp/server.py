@@ -201,6 +201,10 @@ class SmtpConversation(Conversation):
             self._session.hang_up(replies.TOO_SLOW)
             self._go_on()
 
+    @property
+    def is_over(self) -> bool:
+        return self._closing and not self._choked
+
     def leave(self) -> None:
         self._session.leave()
         if self._task is None:

@@ -10,7 +10,7 @@ from typing import Final
 
 import idna
 
-from mailroom.senders.contract import Parcel
+from mailroom.senders.contract import CODE_FIELD, Parcel
 from mailroom.senders.email.replies import Trouble, joined, xtext
 
 _ENVID_MOST: Final = 100  # RFC 3461 §4.4
@@ -43,7 +43,7 @@ def from_parcel(parcel: Parcel, *, sender: str) -> Envelope:
     return Envelope(
         sender=sender if sender and content["from"] else content["from"],
         recipient=parcel.address,
-        size=content["size"],
+        size=content["size"] + len(_code(parcel)),
         utf8=content["utf8"],
         eight_bit=content["eight_bit"],
         ret=content["ret"],
@@ -52,6 +52,16 @@ def from_parcel(parcel: Parcel, *, sender: str) -> Envelope:
         notify=options.get("notify", ()),
         orcpt=options.get("orcpt", ""),
     )
+
+
+def heading(parcel: Parcel) -> bytes:
+    """The header fields that its mail is given on the way."""
+    prefix: str = parcel.content.get("prefix", "")
+    return _code(parcel) + prefix.encode()
+
+
+def _code(parcel: Parcel) -> bytes:
+    return f"{CODE_FIELD}: {parcel.code}\r\n".encode()
 
 
 def commands(envelope: Envelope, offered: Mapping[str, str]) -> tuple[bytes, bytes]:
@@ -91,7 +101,7 @@ def _plain(address: str) -> str:
     """The address with a domain in A-labels where that makes it ASCII. Raises `Trouble` for one that would break the
     command.
     """
-    if any(sign in "<>" or not sign.isprintable() for sign in address):
+    if "<" in address or ">" in address or not address.isprintable():
         raise Trouble(553, "5.1.3 the address has signs that no address may have")
     local, at, domain = address.rpartition("@")
     if not local.isascii() or domain.isascii():

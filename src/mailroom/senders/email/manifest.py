@@ -68,8 +68,8 @@ MANIFEST: Final = Manifest(
     retries=(5 * MINUTE, 10 * MINUTE, 20 * MINUTE, 40 * MINUTE, HOUR, 2 * HOUR, *(4 * HOUR,) * 4, *(6 * HOUR,) * 16),
     jitter=0.1,
     timeout=20 * MINUTE,
-    concurrency=200,
-    per_lane=10,
+    concurrency=400,
+    per_lane=20,
     receipt=True,
     # RFC 5321 §6.1: a mail must not be lost; where the answer was, it is sent again.
     idempotent=True,

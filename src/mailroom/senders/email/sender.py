@@ -14,12 +14,16 @@ import asyncio
 import ipaddress
 import os
 import secrets
+import socket
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 from typing import Final
+
+from aiohttp import ThreadedResolver
+from aiohttp.abc import AbstractResolver
 
 from mailroom.core.clock import SECOND
 from mailroom.core.errors import EgressRefused, InvalidValue, Refusal
@@ -37,8 +41,8 @@ from mailroom.senders.contract import (
     TryLater,
     excerpt,
 )
-from mailroom.senders.egress import Egress
-from mailroom.senders.email.envelope import Envelope, from_parcel, to_ascii
+from mailroom.senders.egress import Egress, is_localhost
+from mailroom.senders.email.envelope import Envelope, from_parcel, heading, to_ascii
 from mailroom.senders.email.lapsing import Lapsing
 from mailroom.senders.email.manifest import MANIFEST
 from mailroom.senders.email.mx import Host, Remembered, Routes
@@ -86,6 +90,7 @@ class Email:
     mails: Mails
     routes: Routes
     sts: Sts
+    resolver: AbstractResolver | None  # for the server that sends for us; none: the system's
     manifest: Manifest = MANIFEST
     _pool: Pool = field(default_factory=Pool)
     _down: Lapsing[tuple[str, int], str] = field(default_factory=lambda: Lapsing(_DOWN))
@@ -158,11 +163,24 @@ class Email:
             password=account.secrets.get("password", _NO_SECRET),
         )
         try:
-            return await self._deliver(stop, lambda: _system_addresses(stop.name), envelope, parcel)
+            return await self._deliver(stop, lambda: self._looked_up(stop.name), envelope, parcel)
         except Trouble as trouble:
             if trouble.elsewhere and trouble.code < 500:  # all other mail would fare the same
                 trouble.scope = Scope.SENDER
             raise
+
+    async def _looked_up(self, name: str) -> Sequence[str]:
+        """The addresses of the server that sends for us; unlike an MX host the system may know it without any DNS."""
+        host = name.strip("[]")
+        try:
+            return [str(ipaddress.ip_address(host))]
+        except ValueError:
+            resolver = self.resolver or ThreadedResolver()
+        try:
+            found = await resolver.resolve(host, 0, socket.AF_UNSPEC)
+        except (OSError, ValueError):
+            raise Trouble(451, f"4.4.3 {host} cannot be looked up", elsewhere=True) from None
+        return list(dict.fromkeys(one["host"] for one in found))
 
     async def _deliver(self, stop: _Stop, addresses: _Addresses, envelope: Envelope, parcel: Parcel) -> Outcome:
         now = datetime.fromtimestamp(parcel.now / SECOND, UTC)
@@ -175,12 +193,14 @@ class Email:
                     if reused and trouble.elsewhere:  # it had been closed meanwhile
                         continue
                     raise
-                said, reports = excerpt(session.said(reply)), "DSN" in session.offered
-                return Sent(said, str(reply.code), said, reports=reports)
+                said, told = excerpt(session.said(reply)), "DSN" in session.offered or "SUCCESS" not in envelope.notify
+                return Sent(said, str(reply.code), said, told=told)
 
     async def _octets(self, parcel: Parcel) -> AsyncIterator[bytes]:
-        if prefix := parcel.content.get("prefix"):
-            yield prefix.encode()
+        if parcel.octets is not None:
+            yield heading(parcel) + parcel.octets()
+            return
+        yield heading(parcel)
         async for piece in self.mails.octets(parcel.content["mail"]):
             yield piece
 
@@ -261,6 +281,7 @@ def open_kind(tools: Tools) -> SenderKind:
         mails,
         Routes(mails.resolver, mails.names | {mails.hostname.lower()}, mails.validates, chance),
         Sts(mails.resolver, mails.http, mails.policies, mails.sts_port),
+        tools.http.resolver,
     )
 
 
@@ -277,17 +298,8 @@ def _is_here(host: str) -> bool:
     try:
         return ipaddress.ip_address(host.strip("[]")).is_loopback
     except ValueError:
-        return host.lower() == "localhost"
+        return is_localhost(host)
 
 
 async def _known(addresses: Sequence[str]) -> Sequence[str]:
     return addresses
-
-
-async def _system_addresses(host: str) -> Sequence[str]:
-    """The addresses of the server that sends for us; unlike MX hosts it may be known to this machine alone."""
-    try:
-        found = await asyncio.get_running_loop().getaddrinfo(host.strip("[]"), None)
-    except (OSError, ValueError):
-        raise Trouble(451, f"4.4.3 {host} cannot be looked up", elsewhere=True) from None
-    return list(dict.fromkeys(str(info[4][0]) for info in found))

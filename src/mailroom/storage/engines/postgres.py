@@ -403,6 +403,9 @@ class Postgres:
     async def read(self, work: Work[T]) -> T:
         return await self._reads.run(work)
 
+    async def glance(self, work: Work[T]) -> T:
+        return await self._reads.run(work)
+
     async def close(self) -> None:
         await self._reads.close()
         await self._writes.close()

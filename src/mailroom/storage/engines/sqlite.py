@@ -87,6 +87,8 @@ def connect(path: str, flags: int = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPE
             _keep_a_log(connection)
             connection.pragma("synchronous", "FULL")
             connection.pragma("wal_autocheckpoint", 0)
+        # A plan that depends on the values would be made anew, and the statement prepared, at each call with others.
+        connection.config(apsw.SQLITE_DBCONFIG_ENABLE_QPSG, 1)
         connection.pragma("foreign_keys", 1)
         connection.pragma("cache_size", -16_000)
     except apsw.Error as fault:
@@ -294,6 +296,36 @@ class _Checkpoints:
         await asyncio.to_thread(self._thread.join)
 
 
+class _Glances:
+    """Runs works at once, in the thread that asks, on a connection of their own. In WAL mode a reader waits for nobody,
+    and what a few keys lead to lies in memory: to hand it to a lane would cost several times as much.
+    """
+
+    def __init__(self, path: str, clock: Clock) -> None:
+        self._path = path
+        self._clock = clock
+        self._reader: _Reader | None = None
+
+    def run(self, work: Work[T]) -> T:
+        """Its result, or what it raises. Raises `Unavailable` also where a lane would wait, and may succeed."""
+        reader = self._reader = self._reader or self._open()
+        reader.begin()
+        try:
+            return work(reader.tx)
+        finally:
+            reader.rollback()
+
+    def _open(self) -> _Reader:
+        raw = connect(self._path, apsw.SQLITE_OPEN_READONLY)
+        raw.set_busy_timeout(0)
+        raw.pragma("cache_size", -2_000)
+        return _Reader(raw, self._clock)
+
+    def close(self) -> None:
+        if self._reader is not None:
+            self._reader.close()
+
+
 class Sqlite:
     """A `ports.Store` on one file, or in memory for `path` "". `writer` becomes the store's."""
 
@@ -303,6 +335,7 @@ class Sqlite:
         self._writes = Lanes()
         self._reads = Lanes() if path else self._writes
         self._checkpoints = _Checkpoints(path, written) if path else None
+        self._glances = _Glances(path, clock) if path else None
         self._writes.add(
             Lane(
                 self._writes,
@@ -330,7 +363,16 @@ class Sqlite:
     async def read(self, work: Work[T]) -> T:
         return await self._reads.run(work)
 
+    async def glance(self, work: Work[T]) -> T:
+        if self._glances is not None:
+            with suppress(Unavailable):
+                return self._glances.run(work)
+        return await self._reads.run(work)
+
     async def close(self) -> None:
+        if self._glances is not None:
+            self._glances.close()
+            self._glances = None
         await self._reads.close()
         if self._checkpoints is not None:
             await self._checkpoints.close()

@@ -36,7 +36,7 @@ async def admit(session: Session, incoming: Incoming) -> None:
     if size > limit:
         raise Malformed(b"NO [TOOBIG] more than %d octets" % limit)
     if parcel is None:
-        await session.read(lambda tx: _ask(tx, session, incoming.mailbox, size))
+        await session.glance(lambda tx: _ask(tx, session, incoming.mailbox, size))
         parcel = session.parcel = Parcel(incoming.tag, session.tools.letters)
     elif len(parcel.letters) == _MAILS_MOST:
         raise Malformed(b"NO [LIMIT] too many mails at once")

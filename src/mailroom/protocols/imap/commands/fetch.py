@@ -38,7 +38,7 @@ _ROWS_AT_ONCE: Final = 500
 _BODIES_AT_ONCE: Final = 64  # each of at most 64 KiB in memory
 _PREVIEW_MOST: Final = 256  # characters; RFC 8970 §3.2
 _DECODED_MOST: Final = 64 * 1024  # octets of an encoded part that are decoded in memory
-_ONLY_FLAGS: Final = Item.UID | Item.FLAGS | Item.MODSEQ
+_MORE_THAN_FLAGS: Final = ~(Item.UID | Item.FLAGS | Item.MODSEQ)
 _SEEN: Final = Marks(Flag.SEEN)
 _COLUMNS: Final = 7  # of every row
 
@@ -58,11 +58,7 @@ class _Plan:
     needs_bodies: bool
     needs_parts: bool
     since: Modseq
-
-    @property
-    def is_flags(self) -> bool:
-        """Whether the rows of flags say all that is asked for."""
-        return not self.sections and not self.items & ~_ONLY_FLAGS
+    is_flags: bool  # the rows of flags say all that is asked for
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,16 +120,18 @@ def _plan(session: Session, command: Fetch) -> _Plan:
     if attributes.sections:
         stored |= Stored.PARTS
     needs_parts = any(section.path for section in attributes.sections)
+    needs_rows = bool(items & _MORE_THAN_FLAGS)
     return _Plan(
         items=items,
         words=_words(session.folder, items, stored),
         sections=attributes.sections,
         stored=stored,
-        at_once=_BODIES_AT_ONCE if attributes.sections else _ROWS_AT_ONCE if items & ~_ONLY_FLAGS else _FLAGS_AT_ONCE,
+        at_once=_BODIES_AT_ONCE if attributes.sections else _ROWS_AT_ONCE if needs_rows else _FLAGS_AT_ONCE,
         marks_seen=attributes.marks_seen and not session.folder.read_only,
         needs_bodies=not all(_is_of_header(section) for section in attributes.sections),
         needs_parts=needs_parts,
         since=Modseq(command.changed_since or 0),
+        is_flags=not attributes.sections and not needs_rows,
     )
 
 
@@ -152,6 +150,9 @@ def _begin(tx: Tx, *, session: Session, command: Fetch, plan: _Plan) -> tuple[Pi
         meant = view.meant(tx, command.numbers, by_uid=True)
         gone = updates.within(views.vanished(tx, view.folder_id, since=plan.since), meant)
         vanished = [uid for uid in gone if not view.number(uid)]
+    if plan.since:
+        changed = views.changed_uids(tx, view.folder_id, since=plan.since, below=view.below)
+        named = span.places_of(view, ranges(updates.within(changed, span.uids_of(view, named))))
     pieces = span.split(named, plan.at_once)
     first = _read(tx, session=session, plan=plan, piece=pieces[0] if pieces else (), is_last=len(pieces) <= 1)
     return named, vanished, first
@@ -165,9 +166,9 @@ def _read(tx: Tx, *, session: Session, plan: _Plan, piece: Piece, is_last: bool)
     if not piece:
         pass
     elif plan.is_flags:
-        rows = store.flags(tx, view.folder_id, uids, since=plan.since)
+        rows = store.flags(tx, view.folder_id, uids)
     else:
-        rows = store.rows(tx, view.folder_id, uids, plan.stored, since=plan.since)
+        rows = store.rows(tx, view.folder_id, uids, plan.stored)
     if plan.sections and rows:
         kept = store.bodies if plan.needs_bodies else store.headers
         octets = kept(tx, [row[6] for row in rows])

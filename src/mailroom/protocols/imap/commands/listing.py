@@ -185,7 +185,8 @@ async def status(session: Session, command: Status) -> bytes:
         folder = names.find(tx, session.member, command.mailbox)
         return folder, _deleted(tx, folder.id) if _COUNTED & set(command.items) else _NONE
 
-    folder, deleted = await session.read(work)
+    look = session.read if _COUNTED & set(command.items) else session.glance
+    folder, deleted = await look(work)
     _say_counts(session, command.mailbox, folder, command.items, deleted)
     return b"OK that is all"
 

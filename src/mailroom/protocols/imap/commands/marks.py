@@ -69,8 +69,8 @@ def _flags(tx: Tx, session: Session, command: StoreMarks, piece: Piece, marked: 
     view = session.folder
     if command.silent and not marked.modseq:
         return ()
-    since = Modseq(marked.modseq - 1 if command.silent else 0)
-    return fetch.flags(tx, view.folder_id, span.uids_of(view, piece), since=since)
+    rows = fetch.flags(tx, view.folder_id, span.uids_of(view, piece))
+    return [row for row in rows if row[3] >= marked.modseq] if command.silent else rows
 
 
 def _modseqs(session: Session, command: StoreMarks, rows: Sequence[FlagRow]) -> bytes:

@@ -55,20 +55,26 @@ def _code(target: Folder, copied: Copied) -> bytes:
     return b"[COPYUID %d %b %b]" % (target.uidvalidity, replies.numbers(copied.uids), new)
 
 
+async def remove_deleted(session: Session, meant: Ranges) -> None:
+    """Remove those of the open folder's mails that are marked as deleted, very many of them piece by piece."""
+    folder_id = session.folder.folder_id
+    gone = change.AT_ONCE
+    while gone == change.AT_ONCE:
+        gone = len(await session.write(lambda tx: change.expunge(tx, folder_id, meant, most=change.AT_ONCE)))
+        await session.wire.flow()
+
+
 async def expunge(session: Session, command: Expunge) -> bytes:
     """EXPUNGE and UID EXPUNGE."""
     view = session.folder
     if view.read_only:
         return span.READ_ONLY
 
-    def work(tx: Tx) -> None:
-        meant: Ranges = [(1, view.below - 1)]
-        if command.uids is not None:
-            meant = view.meant(tx, command.uids, by_uid=True)
-        change.expunge(tx, view.folder_id, meant)
-        updates.look(tx, session)
-
-    await session.write(work)
+    meant: Ranges = [(1, view.below - 1)]
+    uids = command.uids
+    if uids is not None:
+        meant = await session.read(lambda tx: view.meant(tx, uids, by_uid=True))
+    await remove_deleted(session, meant)
     await updates.tell(session)
     if Enabled.CONDSTORE in session.enabled:
         return b"OK [HIGHESTMODSEQ %d] expunged" % view.at

@@ -52,7 +52,7 @@ async def search(session: Session, command: Search) -> bytes:
     found, modseq = await _found(session, command.key, by_uid=command.uid)
     numbers = _numbers(session.folder, found, by_uid=command.uid)
     if returns is None:
-        listed = b"".join([b" %d" % number for number in numbers])
+        listed = _spaced(numbers)
         session.wire.say(b"* SEARCH%b%b\r\n" % (listed, b" (MODSEQ %d)" % modseq if modseq and found else b""))
     else:
         _save(session.folder, found, returns)
@@ -93,14 +93,14 @@ async def _found(session: Session, key: Key, *, by_uid: bool) -> tuple[Sequence[
     view = session.folder
     now = session.tools.clock()
 
-    def begin(tx: Tx) -> Query:
+    def begin(tx: Tx) -> asked.Begun:
         updates.look(tx, session)
         if not by_uid:
             view.load(tx)
-        return _query(tx, view, key, now)
+        return asked.begin(tx, view.folder_id, _query(tx, view, key, now))
 
-    query = await session.read(begin)
-    found = await asked.search(session.tools.store, session.tools.bodies, view.folder_id, query)
+    begun = await session.read(begin)
+    found = await asked.finish(session.tools.store, session.tools.bodies, view.folder_id, begun)
     uids = found.uids[: bisect_left(found.uids, view.below)]
     if not _asks_modseq(key):
         return uids, 0

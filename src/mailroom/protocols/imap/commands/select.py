@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from typing import Final
 
 from mailroom.core.ids import Modseq, Uid
-from mailroom.mailboxes import change, folders, views
+from mailroom.mailboxes import folders, views
 from mailroom.mailboxes.fetch import FlagRow
 from mailroom.mailboxes.model import Folder
 from mailroom.mailboxes.uids import EVERY, Ranges
 from mailroom.protocols.imap import replies, updates
-from mailroom.protocols.imap.commands import names
+from mailroom.protocols.imap.commands import moving, names
 from mailroom.protocols.imap.commands.tree import mailbox_id
 from mailroom.protocols.imap.grammar import sequence
 from mailroom.protocols.imap.grammar.values import Close, Known, Select, Unselect
@@ -50,7 +50,8 @@ async def select(session: Session, command: Select) -> bytes:
         session.wire.say(b"* OK [CLOSED] the folder before is closed\r\n")
     if command.condstore:
         session.enabled |= Enabled.CONDSTORE
-    opened = await session.read(lambda tx: _open(tx, session, command))
+    look = session.glance if command.known is None else session.read
+    opened = await look(lambda tx: _open(tx, session, command))
     session.open(opened.view)
     session.wire.say(_described(session, command, opened))
     if opened.vanished:
@@ -112,7 +113,7 @@ async def close(session: Session, _: Close) -> bytes:
     """CLOSE: what is marked as deleted goes, silently; not after EXAMINE."""
     view = session.folder
     if not view.read_only:
-        await session.write(lambda tx: change.expunge(tx, view.folder_id, [(1, view.below - 1)]))
+        await moving.remove_deleted(session, [(1, view.below - 1)])
     session.close()
     return b"OK closed"
 

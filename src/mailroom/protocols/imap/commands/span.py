@@ -25,7 +25,13 @@ ISSUED: Final = b"OK [EXPUNGEISSUED] some of the mails have gone"
 def places(tx: Tx, view: View, numbers: Set, *, by_uid: bool) -> Piece:
     """Where the mails of a set stand in the view, which is loaded then. Raises `Malformed`."""
     meant = view.meant(tx, numbers, by_uid=by_uid)
-    uids = view.load(tx)
+    view.load(tx)
+    return places_of(view, meant)
+
+
+def places_of(view: View, meant: Ranges) -> Piece:
+    """Where UIDs stand, those that the view has. Once loaded."""
+    uids = view.uids
     found = [(bisect_left(uids, first), bisect_right(uids, last)) for first, last in meant]
     return [(start, end) for start, end in found if start < end]
 

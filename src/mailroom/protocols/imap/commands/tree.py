@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from mailroom.core.errors import NotFound
 from mailroom.core.ids import FolderId
 from mailroom.mailboxes import folders, read
 from mailroom.mailboxes.model import FolderRole
@@ -42,14 +43,19 @@ def mailbox_id(folder_id: FolderId) -> bytes:
 
 
 async def delete(session: Session, command: Delete) -> bytes:
-    """DELETE. The folder that is open may be the one."""
+    """DELETE. The folder that is open may be the one. Of very many mails the first go before the folder does."""
+    folder_id = await session.glance(lambda tx: names.find(tx, session.member, command.mailbox).id)
 
-    def work(tx: Tx) -> FolderId:
-        folder = names.find(tx, session.member, command.mailbox)
-        folders.remove(tx, folder.id)
-        return folder.id
+    def work(tx: Tx) -> bool:
+        if names.find(tx, session.member, command.mailbox).id != folder_id:
+            raise NotFound(what="folder", name=command.mailbox)
+        if folders.thin(tx, folder_id):
+            return False
+        folders.remove(tx, folder_id)
+        return True
 
-    folder_id = await session.write(work)
+    while not await session.write(work):
+        await session.wire.flow()
     if session.view is not None and session.view.folder_id == folder_id:
         session.close()
     return b"OK deleted"

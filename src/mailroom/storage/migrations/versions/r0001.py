@@ -118,14 +118,6 @@ def upgrade() -> None:
         sqlite_autoincrement=True,
     )
     op.create_index("messages_created", "messages", ["created_at"], unique=False)
-    op.create_index(
-        "messages_mail_trace",
-        "messages",
-        ["trace"],
-        unique=False,
-        sqlite_where=sa.text("origin = 'mail'"),
-        postgresql_where=sa.text("origin = 'mail'"),
-    )
     op.create_table(
         "organisations",
         sa.Column("id", _NUMBER, autoincrement=True, nullable=False),
@@ -155,6 +147,8 @@ def upgrade() -> None:
         sa.UniqueConstraint("kind", "reporter", "report_id"),
         sqlite_autoincrement=True,
     )
+    op.create_index("reports_domain", "reports", ["domain", "id"], unique=False)
+    op.create_index("reports_received", "reports", ["received_at"], unique=False)
     op.create_table(
         "senders",
         sa.Column("id", _NUMBER, autoincrement=True, nullable=False),
@@ -658,7 +652,7 @@ def upgrade() -> None:
     op.create_index(
         "mails_unseen",
         "mails",
-        ["folder_id", "uid"],
+        ["folder_id", "uid", "flags"],
         unique=False,
         sqlite_where=sa.text("(flags & 1) = 0"),
         postgresql_where=sa.text("(flags & 1) = 0"),

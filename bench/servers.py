@@ -33,7 +33,7 @@ from bench.load import DOMAIN, MAILBOXES
 from mailroom.core.secrets import Secret
 from mailroom.core.settings import DATABASE, Egress, Listen, Settings
 from mailroom.directory import addresses, domains, members
-from mailroom.directory.model import DomainState, Role, Verifiers
+from mailroom.directory.model import SYSTEM, DomainState, Role, Verifiers
 from mailroom.mailboxes import create
 from mailroom.runtime.app import App, open_app
 from mailroom.storage.ports import Tx
@@ -124,7 +124,7 @@ async def _furnish(settings: Settings, push_url: str, people: int = 1) -> None:
 
 
 def _change_password(tx: Tx, userid: str, kept: Verifiers) -> None:
-    members.change_password(tx, members.get(tx, userid).id, kept)
+    members.change_password(tx, SYSTEM, members.get(tx, userid).id, kept)
 
 
 def _await_sent(database: Path) -> None:
@@ -139,11 +139,11 @@ def _await_sent(database: Path) -> None:
 
 def _make(app: App, tx: Tx, push_url: str) -> None:
     organisation_id = members.found_organisation(tx, "Bench")
-    domains.add(tx, organisation_id, DOMAIN, state=DomainState.ACTIVE)
+    domains.add(tx, SYSTEM, organisation_id, DOMAIN, state=DomainState.ACTIVE)
     for number in range(MAILBOXES):
         userid = f"u{number}"
         owner = members.add(tx, organisation_id, userid, name=userid, password_hash="", role=Role.MEMBER)
-        create.personal(tx, owner, addresses.parse_new(f"{userid}@{DOMAIN}"))
+        create.personal(tx, SYSTEM, owner, addresses.parse_new(f"{userid}@{DOMAIN}"))
     if push_url:
         app.notify.change(tx, "push_url", push_url)
 

@@ -12,7 +12,7 @@ from argon2 import PasswordHasher
 
 from mailroom.core import clock, ids
 from mailroom.core.clock import Clock
-from mailroom.core.ids import FolderId, MailboxId, OrganisationId
+from mailroom.core.ids import FolderId, MailboxId, MemberId, OrganisationId
 from mailroom.core.secrets import Secret
 from mailroom.core.settings import Limits
 from mailroom.delivery.accept import Acceptance
@@ -29,7 +29,7 @@ from mailroom.directory.brake import Brake
 from mailroom.directory.credentials import Passwords
 from mailroom.directory.dkim_keys import DkimKeys
 from mailroom.directory.logins import Logins
-from mailroom.directory.model import DomainState, Member, Role
+from mailroom.directory.model import SYSTEM, DomainState, Member, Role, Users
 from mailroom.mailboxes import append, contents, create, read
 from mailroom.mailboxes.contents import Bodies, Small
 from mailroom.mailboxes.model import NO_FLAGS, Flag, Folder, FolderRole, Marks, Placed
@@ -90,17 +90,22 @@ def organise(
 ) -> Organisation:
     """An organisation, its members with a mailbox each, and public mailboxes by local part with their users."""
     organisation_id = members.found_organisation(tx, "Corp")
-    domains.add(tx, organisation_id, domain, state=state)
+    domains.add(tx, SYSTEM, organisation_id, domain, state=state)
     made: dict[str, Member] = {}
     mailboxes: dict[str, MailboxId] = {}
     for userid in people:
         role = Role.MEMBER if made else Role.ADMINISTRATOR
         made[userid] = members.add(tx, organisation_id, userid, name=userid.capitalize(), password_hash="", role=role)
-        mailboxes[userid] = create.personal(tx, made[userid], addresses.parse_new(f"{userid}@{domain}"))
+        mailboxes[userid] = create.personal(tx, SYSTEM, made[userid], addresses.parse_new(f"{userid}@{domain}"))
     for local, users in (public or {}).items():
         address = addresses.parse_new(f"{local}@{domain}")
         mailboxes[local] = create.public(
-            tx, organisation_id, address, name=local.capitalize(), users=[made[userid] for userid in users]
+            tx,
+            SYSTEM,
+            organisation_id,
+            address,
+            name=local.capitalize(),
+            users=Users(tuple(made[userid] for userid in users)),
         )
     return Organisation(organisation_id, made, mailboxes)
 
@@ -123,7 +128,13 @@ def folder(tx: Tx, mailbox_id: MailboxId, role: FolderRole = FolderRole.INBOX) -
 
 
 def appended(
-    tx: Tx, into: FolderId, octets: bytes | None = None, *, flags: Flag = NO_FLAGS, keywords: Sequence[str] = ()
+    tx: Tx,
+    into: FolderId,
+    octets: bytes | None = None,
+    *,
+    flags: Flag = NO_FLAGS,
+    keywords: Sequence[str] = (),
+    sent_by: MemberId | None = None,
 ) -> Placed:
     """A mail put into a folder."""
     octets = mail() if octets is None else octets
@@ -136,6 +147,7 @@ def appended(
         size=len(octets),
         marks=Marks(flags, frozenset(keywords)),
         internal_date=tx.now,
+        sent_by=sent_by,
     )
 
 
@@ -148,7 +160,7 @@ def logins(store: Store, folder: Path, *, time: Clock = clock.now) -> Logins:
 async def set_password(logins: Logins, userid: str, password: str) -> None:
     """Give a member a password."""
     kept = await logins.hash(userid, Secret(password))
-    await logins.store.write(lambda tx: members.change_password(tx, members.get(tx, userid).id, kept))
+    await logins.store.write(lambda tx: members.change_password(tx, SYSTEM, members.get(tx, userid).id, kept))
 
 
 def posting(*, new_id: Callable[[], str] = ids.new) -> Posting:

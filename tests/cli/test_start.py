@@ -43,6 +43,9 @@ def test_the_program_takes_a_secret_prints_and_says_no(mailroom_from_the_start: 
     wrong = mailroom("doman", "list")
     assert (wrong.status, wrong.out) == (2, "")
     assert "'domain'" in wrong.err
+    assert "--install-completion" not in mailroom("domain", "--help").out
+    nodots = mailroom("domain", "add", "nodots")
+    assert (nodots.status, nodots.err) == (1, "invalid_domain: nodots is not a domain.\n")
 
 
 @pytest.mark.parametrize(

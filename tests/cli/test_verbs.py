@@ -25,7 +25,7 @@ def test_from_nothing_to_a_public_mailbox(mailroom_on_each: Mailroom) -> None:
     assert mailroom("member", "add", "amy", "--name", "Amy 李", "--json").json["mailbox"] == "amy@corp.example"
     taken = mailroom("member", "add", "amy", "--name", "Another")
     assert (taken.status, taken.out) == (1, "")
-    assert taken.err == "name_taken: There is already a member amy.\n"
+    assert taken.err == "name_taken: The member amy is there already.\n"
 
     made = mailroom("mailbox", "create-public", "sales@corp.example", "--name", "Sales", "--user", "amy", "--json")
     assert made.json["kind"] == "public"

@@ -29,7 +29,7 @@ from mailroom.delivery.accept import Acceptance
 from mailroom.delivery.posting import Envelope, Local
 from mailroom.delivery.spool import SMALL, Spool
 from mailroom.directory import addresses, domains, members
-from mailroom.directory.model import DomainState, MemberStatus
+from mailroom.directory.model import SYSTEM, DomainState, MemberStatus
 from mailroom.events import outbox
 from mailroom.events.facts import Fact, MailArrived
 from mailroom.mailboxes import create, quota, read
@@ -50,13 +50,13 @@ def acceptance(store: Store, tmp_path: Path) -> Acceptance:
 def town(tx: Tx) -> make.Organisation:
     """An organisation with one thing of every sort."""
     made = make.organise(tx, public={"sales": ["bob"]})
-    create.alias(tx, made.mailboxes["bob"], addresses.parse_new("robert@corp.example"))
+    create.alias(tx, SYSTEM, made.mailboxes["bob"], addresses.parse_new("robert@corp.example"))
     for state in DomainState:
-        domains.add(tx, made.id, f"{state}.example", state=state)
+        domains.add(tx, SYSTEM, made.id, f"{state}.example", state=state)
         if state.value != "pending":
-            create.alias(tx, made.mailboxes["bob"], addresses.parse_new(f"bob@{state}.example"))
-    quota.change(tx, made.mailboxes["sales"], 1000)
-    quota.change_status(tx, made.mailboxes["carol"], MailboxStatus.DISABLED)
+            create.alias(tx, SYSTEM, made.mailboxes["bob"], addresses.parse_new(f"bob@{state}.example"))
+    quota.change(tx, SYSTEM, made.mailboxes["sales"], 1000)
+    quota.change_status(tx, SYSTEM, made.mailboxes["carol"], MailboxStatus.DISABLED)
     return made
 
 
@@ -117,7 +117,7 @@ async def test_room_is_asked_for_by_size(store: Store, acceptance: Acceptance) -
 
 async def test_the_postmaster_is_the_first_administrator_who_is_there(store: Store, acceptance: Acceptance) -> None:
     await make.organisation(store)
-    await store.write(lambda tx: members.change_status(tx, "amy", MemberStatus.DISABLED))
+    await store.write(lambda tx: members.change_status(tx, SYSTEM, "amy", MemberStatus.DISABLED))
     for office in ("postmaster", "abuse@corp.example"):
         with pytest.raises(NotFound):
             await acceptance.find(office, size=0)
@@ -125,7 +125,9 @@ async def test_the_postmaster_is_the_first_administrator_who_is_there(store: Sto
 
 async def test_an_office_that_somebody_holds_is_his(store: Store, acceptance: Acceptance) -> None:
     made = await make.organisation(store)
-    await store.write(lambda tx: create.alias(tx, made.mailboxes["bob"], addresses.parse_new("abuse@corp.example")))
+    await store.write(
+        lambda tx: create.alias(tx, SYSTEM, made.mailboxes["bob"], addresses.parse_new("abuse@corp.example"))
+    )
     assert (await acceptance.find("abuse@corp.example", size=0)).whom == Local(made.mailboxes["bob"], has_rules=False)
 
 
@@ -225,7 +227,7 @@ async def test_the_last_mail_may_pass_the_quota_and_then_the_mailbox_is_full(
     store: Store, acceptance: Acceptance, size: int
 ) -> None:
     made = (await make.organisation(store)).mailboxes
-    await store.write(lambda tx: quota.change(tx, made["bob"], size - 1))
+    await store.write(lambda tx: quota.change(tx, SYSTEM, made["bob"], size - 1))
     destinations = tuple([await acceptance.find(f"{name}@corp.example", size=0) for name in ("amy", "bob")])
     with Spool(acceptance.letters.folder) as spool:
         spool.write(make.mail(size=size))
@@ -242,7 +244,7 @@ async def test_all_or_nothing_when_one_of_two_has_no_room(store: Store, acceptan
     before, _ = await inbox(store, made["bob"]), await facts(store)
     octets = make.mail(size=size)
     destinations = tuple([await acceptance.find(f"{name}@corp.example", size=0) for name in ("amy", "bob")])
-    await store.write(lambda tx: quota.change(tx, made["bob"], 1))  # after it was asked
+    await store.write(lambda tx: quota.change(tx, SYSTEM, made["bob"], 1))  # after it was asked
     with Spool(acceptance.letters.folder) as spool:
         spool.write(octets)
         with pytest.raises(OverQuota):
@@ -260,7 +262,7 @@ async def test_each_by_itself_when_one_of_two_has_no_room(store: Store, acceptan
     octets = make.mail(size=size)
     to = ("amy@corp.example", "bob@corp.example", "bob+x@corp.example", "carol@corp.example")
     destinations = tuple([await acceptance.find(address, size=0) for address in to])
-    await store.write(lambda tx: quota.change(tx, made["bob"], 1))  # after it was asked
+    await store.write(lambda tx: quota.change(tx, SYSTEM, made["bob"], 1))  # after it was asked
     with Spool(acceptance.letters.folder) as spool:
         spool.write(octets)
         answers = await acceptance.accept_each(Envelope("", destinations), spool)
@@ -329,7 +331,7 @@ async def test_a_body_store_that_is_away_means_later_and_leaves_nothing(store: S
 async def test_a_mailbox_that_was_disabled_meanwhile_takes_nothing(store: Store, acceptance: Acceptance) -> None:
     amy = (await make.organisation(store)).mailboxes["amy"]
     destination = await acceptance.find("amy@corp.example", size=0)
-    await store.write(lambda tx: quota.change_status(tx, amy, MailboxStatus.DISABLED))
+    await store.write(lambda tx: quota.change_status(tx, SYSTEM, amy, MailboxStatus.DISABLED))
     with Spool(acceptance.letters.folder) as spool:
         spool.write(make.mail())
         with pytest.raises(MailboxDisabled):

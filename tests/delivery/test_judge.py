@@ -21,6 +21,7 @@ from mailroom.delivery.checks.names import Names
 from mailroom.delivery.judge import Client, Judge, Verdict
 from mailroom.delivery.spool import SMALL, Spool
 from mailroom.directory import policies
+from mailroom.directory.model import SYSTEM
 from mailroom.runtime.scanning import OwnServices
 from mailroom.storage.engines import open_store
 from tests import dns, make
@@ -41,7 +42,7 @@ class Court:
     async def decide(self, **rules: str) -> None:
         for name, value in rules.items():
             await self.judge.store.write(
-                lambda tx, name=name, value=value: policies.change(tx, name.replace("__", "."), value)  # type: ignore[misc] # of a loop
+                lambda tx, name=name, value=value: policies.change(tx, SYSTEM, name.replace("__", "."), value)  # type: ignore[misc] # of a loop
             )
 
     async def judged(self, mail: bytes, client: Client | None = GOOD, *, sender: str = "bob@out.example") -> Verdict:

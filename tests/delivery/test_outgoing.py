@@ -22,7 +22,7 @@ from mailroom.delivery.letters import written
 from mailroom.delivery.posting import Addressee, Envelope, Posting
 from mailroom.delivery.returns import Returns
 from mailroom.directory import addresses, groups
-from mailroom.directory.model import Allow
+from mailroom.directory.model import SYSTEM, Allow
 from mailroom.events import outbox
 from mailroom.events.facts import MailArrived, RecipientSettled, SenderDisabled
 from mailroom.mailboxes import fetch, quota, read
@@ -276,18 +276,27 @@ class TestWhoIsTold:
 
     async def test_nobody_when_he_has_no_room(self, desk: Desk) -> None:
         await desk.post(BOB)
-        await desk.store.write(lambda tx: quota.change(tx, desk.made.mailboxes["amy"], quota=1))
+        await desk.store.write(lambda tx: quota.change(tx, SYSTEM, desk.made.mailboxes["amy"], quota=1))
         desk.told(bob=NO)
         await desk.round()
         assert await desk.inbox() == []
         assert await desk.count("outgoing") == 0
 
     async def test_nobody_of_a_group_without_anybody_and_nothing_is_held_up_by_it(self, desk: Desk) -> None:
-        await desk.store.write(lambda tx: quota.change_status(tx, desk.made.mailboxes["carol"], MailboxStatus.DISABLED))
+        await desk.store.write(
+            lambda tx: quota.change_status(tx, SYSTEM, desk.made.mailboxes["carol"], MailboxStatus.DISABLED)
+        )
         address = addresses.parse_new("none@corp.example")
         await desk.store.write(
             lambda tx: groups.create(
-                tx, desk.made.id, address, name="None", members=["carol@corp.example"], allow=Allow.ANYONE, senders=()
+                tx,
+                SYSTEM,
+                desk.made.id,
+                address,
+                name="None",
+                members=["carol@corp.example"],
+                allow=Allow.ANYONE,
+                senders=(),
             )
         )
         await desk.post(BOB, sender="none@corp.example")

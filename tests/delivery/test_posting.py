@@ -32,7 +32,7 @@ from mailroom.delivery.judge import Client, Judge
 from mailroom.delivery.posting import Caller, Envelope, Group, Local
 from mailroom.delivery.spool import Spool
 from mailroom.directory import addresses, domains, groups
-from mailroom.directory.model import Allow, DomainState
+from mailroom.directory.model import SYSTEM, Allow
 from mailroom.mailboxes import create, quota
 from mailroom.mailboxes.model import FolderRole, MailboxStatus
 from mailroom.storage import schema
@@ -84,8 +84,8 @@ async def test_members_who_take_no_mail_keep_it_from_nobody_else(town: Town) -> 
     made = town.made.mailboxes
 
     def work(tx: Tx) -> None:
-        quota.change_status(tx, made["bob"], MailboxStatus.DISABLED)
-        quota.change(tx, made["carol"], 1)
+        quota.change_status(tx, SYSTEM, made["bob"], MailboxStatus.DISABLED)
+        quota.change(tx, SYSTEM, made["carol"], 1)
 
     await town.store.write(work)
     await town.send("all@corp.example")  # the last mail may pass the quota
@@ -110,8 +110,8 @@ async def test_the_sender_is_told_of_members_who_do_not_get_it(town: Town) -> No
     await town.send("carol@corp.example")
 
     def work(tx: Tx) -> None:
-        quota.change_status(tx, made["bob"], MailboxStatus.DISABLED)
-        quota.change(tx, made["carol"], 1)
+        quota.change_status(tx, SYSTEM, made["bob"], MailboxStatus.DISABLED)
+        quota.change(tx, SYSTEM, made["carol"], 1)
 
     await town.store.write(work)
     await town.send("all@corp.example")
@@ -225,7 +225,7 @@ RIGHTS = {
 @pytest.mark.parametrize("allow", list(Allow))
 async def test_who_may_send_to_a_group(town: Town, allow: Allow) -> None:
     alias = addresses.parse_new("robert@corp.example")
-    await town.store.write(lambda tx: create.alias(tx, town.made.mailboxes["bob"], alias))
+    await town.store.write(lambda tx: create.alias(tx, SYSTEM, town.made.mailboxes["bob"], alias))
     await town.group("inner", "dave@corp.example")
     senders = ["Amy@corp.example", "eve@out.example", "inner@corp.example"] if allow is Allow.CUSTOM else []
     to = ["robert@corp.example", "zoe@out.example", "inner@corp.example"]
@@ -311,7 +311,7 @@ async def test_such_an_address_is_one_of_a_domain_of_ours_that_works(town: Town)
     [(_, content)] = await town.left()
     with pytest.raises(NotFound):
         await town.acceptance.find(content["from"].replace("@corp", "@evil"), size=0)
-    await town.store.write(lambda tx: domains.change_state(tx, "corp.example", DomainState.DISABLED))
+    await town.store.write(lambda tx: domains.disable(tx, SYSTEM, "corp.example"))
     with pytest.raises(DomainNotActive):
         await town.acceptance.find(content["from"], size=0)
 
@@ -324,7 +324,7 @@ async def test_a_mail_for_elsewhere_is_not_taken(town: Town) -> None:
 async def test_where_forwarding_leads_nowhere_the_mail_stays(town: Town) -> None:
     await town.group("staff", "dave@corp.example", allow=Allow.MEMBERS)
     made = town.made.mailboxes
-    await town.store.write(lambda tx: quota.change_status(tx, made["carol"], MailboxStatus.DISABLED))
+    await town.store.write(lambda tx: quota.change_status(tx, SYSTEM, made["carol"], MailboxStatus.DISABLED))
     for number, to in enumerate(("gone@corp.example", "carol@corp.example", "staff@corp.example"), 1):
         await town.forward("amy", to, keeps=False)
         await town.send("amy@corp.example")
@@ -399,7 +399,7 @@ async def test_a_mailbox_that_is_full_by_then_keeps_it_from_all(town: Town) -> N
     await town.reply("bob")
     found = [await town.acceptance.find(f"{who}@corp.example", size=0) for who in ("amy", "bob", "carol")]
     await town.send("carol@corp.example")
-    await town.store.write(lambda tx: quota.change(tx, town.made.mailboxes["carol"], 1))
+    await town.store.write(lambda tx: quota.change(tx, SYSTEM, town.made.mailboxes["carol"], 1))
     before = await town.kept()
     with acceptance_spool(town) as spool, pytest.raises(OverQuota):
         await town.acceptance.accept(Envelope("bob@out.example", tuple(found)), spool)

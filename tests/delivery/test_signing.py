@@ -12,7 +12,7 @@ from mailroom.core.secrets import Secret
 from mailroom.delivery.signing import Signer, author_domain
 from mailroom.directory import dkim_keys, domains, policies
 from mailroom.directory.dkim_keys import DkimKeys, KeyState
-from mailroom.directory.model import DomainState
+from mailroom.directory.model import SYSTEM
 from mailroom.mime import dkim, fields
 from mailroom.mime.dkim import Bodies, Code, Forms, Signature
 from mailroom.storage.ports import Store
@@ -63,11 +63,11 @@ async def test_what_is_not_ours_or_not_to_be_signed_is_left_as_it_is(store: Stor
     assert await store.read(lambda tx: one.sign_ours(tx, foreign)) == foreign
     two = make.mail(sender="amy@corp.example, bob@out.example")
     assert await store.read(lambda tx: one.sign_ours(tx, two)) == two
-    await store.write(lambda tx: policies.change(tx, "dkim.sign", "no"))
+    await store.write(lambda tx: policies.change(tx, SYSTEM, "dkim.sign", "no"))
     assert await store.read(lambda tx: one.sign_ours(tx, ours)) == ours
-    await store.write(lambda tx: policies.change(tx, "dkim.sign", "yes"))
+    await store.write(lambda tx: policies.change(tx, SYSTEM, "dkim.sign", "yes"))
     assert await store.read(lambda tx: one.sign_ours(tx, ours)) != ours
-    await store.write(lambda tx: domains.change_state(tx, make.DOMAIN, DomainState.DISABLED))
+    await store.write(lambda tx: domains.disable(tx, SYSTEM, make.DOMAIN))
     assert await store.read(lambda tx: one.sign_ours(tx, ours)) == ours
 
 

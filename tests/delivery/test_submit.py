@@ -34,8 +34,8 @@ from mailroom.delivery import posting
 from mailroom.delivery.posting import Addressee, Envelope
 from mailroom.delivery.spool import SMALL
 from mailroom.delivery.submit import Submission
-from mailroom.directory import access, addresses, dkim_keys, domains, groups, members, policies
-from mailroom.directory.model import DomainState, MemberStatus, Principal
+from mailroom.directory import addresses, dkim_keys, domains, groups, members, policies, users
+from mailroom.directory.model import SYSTEM, DomainState, MemberStatus, Principal, Users
 from mailroom.mailboxes import create, quota, read
 from mailroom.mailboxes.model import Flag, FolderRole, Mail, MailboxStatus
 from mailroom.storage import schema
@@ -97,11 +97,11 @@ class Office:
 
 def furnish(tx: Tx) -> make.Organisation:
     made = make.organise(tx, public={"sales": ["amy", "bob"], "board": ["bob"]})
-    create.alias(tx, made.mailboxes["amy"], addresses.parse_new("amelia@corp.example"))
+    create.alias(tx, SYSTEM, made.mailboxes["amy"], addresses.parse_new("amelia@corp.example"))
     for state in DomainState:
-        domains.add(tx, made.id, f"{state}.example", state=state)
+        domains.add(tx, SYSTEM, made.id, f"{state}.example", state=state)
         if state is not DomainState.VERIFYING:  # a mailbox has five aliases at most
-            create.alias(tx, made.mailboxes["amy"], addresses.parse_new(f"amy@{state}.example"))
+            create.alias(tx, SYSTEM, made.mailboxes["amy"], addresses.parse_new(f"amy@{state}.example"))
     return made
 
 
@@ -148,12 +148,19 @@ async def test_and_as_nobody_else(office: Office, address: str) -> None:
 
 async def test_who_may_no_longer_may_not(office: Office) -> None:
     amy = office.who("amy")
-    amy_id = office.made.members["amy"].id
     changes = [
-        (lambda tx: access.revoke(tx, office.made.mailboxes["sales"], amy_id), "sales@corp.example"),
-        (lambda tx: members.change_status(tx, "amy", MemberStatus.DISABLED), ""),
-        (lambda tx: members.change_status(tx, "amy", MemberStatus.ACTIVE), None),
-        (lambda tx: quota.change_status(tx, office.made.mailboxes["amy"], MailboxStatus.DISABLED), "amy@corp.example"),
+        (
+            lambda tx: users.change(
+                tx, SYSTEM, office.made.mailboxes["sales"], remove=Users((office.made.members["amy"],))
+            ),
+            "sales@corp.example",
+        ),
+        (lambda tx: members.change_status(tx, SYSTEM, "amy", MemberStatus.DISABLED), ""),
+        (lambda tx: members.change_status(tx, SYSTEM, "amy", MemberStatus.ACTIVE), None),
+        (
+            lambda tx: quota.change_status(tx, SYSTEM, office.made.mailboxes["amy"], MailboxStatus.DISABLED),
+            "amy@corp.example",
+        ),
     ]
     for change, address in changes:
         await office.store.write(change)
@@ -197,7 +204,9 @@ async def test_whom_one_may_write_to(office: Office, address: str) -> None:
 
 @pytest.mark.parametrize("address", NOT_TAKEN)
 async def test_and_whom_not(office: Office, address: str) -> None:
-    await office.store.write(lambda tx: quota.change_status(tx, office.made.mailboxes["carol"], MailboxStatus.DISABLED))
+    await office.store.write(
+        lambda tx: quota.change_status(tx, SYSTEM, office.made.mailboxes["carol"], MailboxStatus.DISABLED)
+    )
     with pytest.raises(NOT_TAKEN[address]):
         await office.submission.recipient(office.who("amy"), address, size=0, sender="", before=0)
 
@@ -262,11 +271,11 @@ async def test_a_mail_as_a_public_mailbox_leaves_a_copy_there_that_says_who_it_w
 
 
 async def test_in_its_own_mailbox_a_program_keeps_its_copy_itself_unless_we_are_to(office: Office) -> None:
-    await office.store.write(lambda tx: policies.change(tx, "submit.sent_copy", "yes"))
+    await office.store.write(lambda tx: policies.change(tx, SYSTEM, "submit.sent_copy", "yes"))
     await office.send("amy", make.mail(sender=AMY), "li@out.example")
     await office.send("sales", make.mail(sender="sales@corp.example"), "li@out.example")
     [_], [_] = await office.mails("amy", FolderRole.SENT), await office.mails("sales", FolderRole.SENT)
-    await office.store.write(lambda tx: policies.change(tx, "submit.sent_copy", "no"))
+    await office.store.write(lambda tx: policies.change(tx, SYSTEM, "submit.sent_copy", "no"))
     await office.send("amy", make.mail(sender=AMY), "li@out.example")
     assert len(await office.mails("amy", FolderRole.SENT)) == 1
 
@@ -341,7 +350,7 @@ async def test_a_group_counts_with_those_elsewhere_who_have_it_from_there(office
     to = "all@corp.example"
     members_ = ["bob@corp.example", "a@out.example", "b@out.example", "c@out.example"]
     await office.store.write(
-        lambda tx: groups.create(tx, office.made.id, addresses.parse_new(to), name="All", members=members_)
+        lambda tx: groups.create(tx, SYSTEM, office.made.id, addresses.parse_new(to), name="All", members=members_)
     )
     await office.send("amy", make.mail(sender=AMY), to)
     with pytest.raises(SendingLimit):
@@ -390,9 +399,9 @@ async def test_all_or_nothing(office: Office, tmp_path: Path) -> None:
         assert list(office.submission.letters.folder.iterdir()) == []
 
     # The Sent copy has no room.
-    await office.store.write(lambda tx: quota.change(tx, office.made.mailboxes["sales"], 10))
+    await office.store.write(lambda tx: quota.change(tx, SYSTEM, office.made.mailboxes["sales"], 10))
     await fails(OverQuota, sales)
-    await office.store.write(lambda tx: quota.change(tx, office.made.mailboxes["sales"], 0))
+    await office.store.write(lambda tx: quota.change(tx, SYSTEM, office.made.mailboxes["sales"], 0))
     # Nor is there any for the body.
     blobs = tmp_path / "blobs"
     kept = blobs.rename(tmp_path / "away")

@@ -18,7 +18,7 @@ from mailroom.delivery import bounces
 from mailroom.delivery.accept import Acceptance
 from mailroom.delivery.posting import Envelope
 from mailroom.directory import addresses, groups
-from mailroom.directory.model import Principal
+from mailroom.directory.model import SYSTEM, Principal
 from mailroom.events import outbox
 from mailroom.events.facts import MailArrived
 from mailroom.mailboxes import quota, read
@@ -107,7 +107,7 @@ async def test_a_mail_that_is_refused_was_not_delivered(store: Store, tmp_path: 
     acceptance = make.acceptance(store, tmp_path)
     found = replace(await acceptance.find("bob@corp.example", size=0), notify=ASKS)
     await make.delivered(acceptance, make.mail(), "bob@corp.example")
-    await store.write(lambda tx: quota.change(tx, made.mailboxes["bob"], 1))
+    await store.write(lambda tx: quota.change(tx, SYSTEM, made.mailboxes["bob"], 1))
     with acceptance.spool() as spool:
         spool.write(make.mail())
         with pytest.raises(OverQuota):
@@ -119,7 +119,7 @@ async def test_a_member_finds_it_in_his_inbox(store: Store, tmp_path: Path) -> N
     made = await make.organisation(store)
     await store.write(
         lambda tx: groups.create(
-            tx, made.id, addresses.parse_new("all@corp.example"), name="All", members=["carol@corp.example"]
+            tx, SYSTEM, made.id, addresses.parse_new("all@corp.example"), name="All", members=["carol@corp.example"]
         )
     )
     submission, acceptance = make.submission(store, tmp_path), make.acceptance(store, tmp_path)

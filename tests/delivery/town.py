@@ -19,7 +19,7 @@ from mailroom.delivery.accept import Acceptance
 from mailroom.delivery.posting import Local
 from mailroom.delivery.rules import AutoReply, Forwarding
 from mailroom.directory import addresses, groups
-from mailroom.directory.model import AddressRole, Allow, Group
+from mailroom.directory.model import SYSTEM, AddressRole, Allow, Group
 from mailroom.events import outbox
 from mailroom.mailboxes import folders, read
 from mailroom.mailboxes.model import Content
@@ -58,7 +58,14 @@ class Town:
             address = addresses.parse_new(f"{local}@{make.DOMAIN}")
             with self._there(tx, members):
                 return groups.create(
-                    tx, self.made.id, address, name=local.capitalize(), members=members, allow=allow, senders=senders
+                    tx,
+                    SYSTEM,
+                    self.made.id,
+                    address,
+                    name=local.capitalize(),
+                    members=members,
+                    allow=allow,
+                    senders=senders,
                 )
 
         return await self.store.write(work)

@@ -11,7 +11,7 @@ from hypothesis import strategies as some
 from mailroom.core.errors import AddressTaken, AliasLimit, InvalidAddress, NotFound
 from mailroom.directory import addresses, domains
 from mailroom.directory.addresses import Address, parse, parse_new
-from mailroom.directory.model import AddressRole, DomainState
+from mailroom.directory.model import SYSTEM, AddressRole, DomainState
 from mailroom.mailboxes import create
 from mailroom.storage.ports import Store, Tx
 from tests import make
@@ -114,7 +114,7 @@ def taken_by(tx: Tx, address: str) -> str:
 async def test_an_address_has_one_holder_whatever_it_is(store: Store) -> None:
     organisation = await make.organisation(store, public={"sales": ["amy"]})
     bob = organisation.mailboxes["bob"]
-    await store.write(lambda tx: create.alias(tx, bob, parse_new("robert@corp.example")))
+    await store.write(lambda tx: create.alias(tx, SYSTEM, bob, parse_new("robert@corp.example")))
     for address, by in {
         "bob@corp.example": "member",
         "BOB@corp.example": "member",
@@ -128,29 +128,29 @@ async def test_an_address_has_one_holder_whatever_it_is(store: Store) -> None:
 async def test_a_mailbox_answers_to_five_aliases_and_no_more(store: Store) -> None:
     amy = (await make.organisation(store)).mailboxes["amy"]
     for number in range(5):
-        await store.write(lambda tx, n=number: create.alias(tx, amy, parse_new(f"a{n}@corp.example")))  # type: ignore[misc]  # a lambda's default
+        await store.write(lambda tx, n=number: create.alias(tx, SYSTEM, amy, parse_new(f"a{n}@corp.example")))  # type: ignore[misc]  # a lambda's default
     with pytest.raises(AliasLimit, match=r"amy@corp\.example has 5"):
-        await store.write(lambda tx: create.alias(tx, amy, parse_new("a6@corp.example")))
+        await store.write(lambda tx: create.alias(tx, SYSTEM, amy, parse_new("a6@corp.example")))
 
 
 async def test_a_released_alias_is_free_and_nobody_elses_can_be_released(store: Store) -> None:
     organisation = await make.organisation(store)
     amy, bob = organisation.mailboxes["amy"], organisation.mailboxes["bob"]
     alias = parse_new("a@corp.example")
-    await store.write(lambda tx: create.alias(tx, amy, alias))
+    await store.write(lambda tx: create.alias(tx, SYSTEM, amy, alias))
     for mailbox_id, address in [(bob, alias), (amy, parse_new("amy@corp.example")), (amy, parse_new("b@corp.example"))]:
         with pytest.raises(NotFound):
             await store.write(lambda tx, m=mailbox_id, a=address: addresses.release(tx, a, m))  # type: ignore[misc]  # a lambda's default
     await store.write(lambda tx: addresses.release(tx, alias, amy))
     assert await store.read(lambda tx: addresses.resolve(tx, alias)) is None
-    await store.write(lambda tx: create.alias(tx, bob, alias))
+    await store.write(lambda tx: create.alias(tx, SYSTEM, bob, alias))
     assert await store.read(lambda tx: addresses.aliases(tx, bob)) == ["a@corp.example"]
 
 
 async def test_an_address_needs_a_domain_that_is_there(store: Store) -> None:
     amy = (await make.organisation(store)).mailboxes["amy"]
     with pytest.raises(NotFound, match=r"domain other\.example"):
-        await store.write(lambda tx: create.alias(tx, amy, parse_new("amy@other.example")))
+        await store.write(lambda tx: create.alias(tx, SYSTEM, amy, parse_new("amy@other.example")))
 
 
 async def test_a_tag_leads_to_the_address_without_it(store: Store) -> None:
@@ -174,7 +174,7 @@ async def test_a_tag_leads_to_the_address_without_it(store: Store) -> None:
 
 async def test_two_domains_are_two_name_spaces(store: Store) -> None:
     organisation = await make.organisation(store)
-    await store.write(lambda tx: domains.add(tx, organisation.id, "shop.example"))
+    await store.write(lambda tx: domains.add(tx, SYSTEM, organisation.id, "shop.example"))
     bob = organisation.mailboxes["bob"]
-    await store.write(lambda tx: create.alias(tx, bob, parse_new("amy@shop.example")))
+    await store.write(lambda tx: create.alias(tx, SYSTEM, bob, parse_new("amy@shop.example")))
     assert await store.read(lambda tx: addresses.primary(tx, bob)) == "bob@corp.example"

@@ -14,6 +14,7 @@ from mailroom.core.clock import DAY
 from mailroom.core.errors import NotFound
 from mailroom.directory import dkim_keys, domains
 from mailroom.directory.dkim_keys import DkimKeys, KeyState
+from mailroom.directory.model import SYSTEM
 from mailroom.storage.ports import Store
 from mailroom.storage.seal import Seal
 from tests import dns, make
@@ -68,9 +69,9 @@ async def test_a_retired_key_is_forgotten_after_a_month(store: Store, keys: Dkim
 
 async def test_they_go_with_their_domain(store: Store, keys: DkimKeys) -> None:
     organisation = await make.organisation(store)
-    await store.write(lambda tx: domains.add(tx, organisation.id, "old.example"))
+    await store.write(lambda tx: domains.add(tx, SYSTEM, organisation.id, "old.example"))
     await keys.ensure("old.example")
-    await store.write(lambda tx: domains.remove(tx, "old.example"))
+    await store.write(lambda tx: domains.remove(tx, SYSTEM, "old.example"))
     assert await store.read(lambda tx: dkim_keys.keys(tx, "old.example")) == []
 
 

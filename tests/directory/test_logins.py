@@ -29,7 +29,7 @@ from mailroom.core.secrets import Secret
 from mailroom.directory import addresses, clients, domains, logins, members, policies, queries, scram
 from mailroom.directory.clients import ClientPasswords
 from mailroom.directory.logins import Bearer, Logins
-from mailroom.directory.model import DomainState, MemberStatus, Principal, Service
+from mailroom.directory.model import SYSTEM, DomainState, MemberStatus, Principal, Service
 from mailroom.mailboxes import create, quota
 from mailroom.mailboxes.model import MailboxStatus, topic
 from mailroom.storage.ports import Store, Tx
@@ -70,7 +70,7 @@ class Office:
 
     async def client_password(self, name: str, *services: Service) -> str:
         mailbox_id = self.organisation.mailboxes[name]
-        _, shown = await self.clients.create(mailbox_id, remark="Phone", services=services or tuple(Service))
+        _, shown = await self.clients.create(SYSTEM, mailbox_id, remark="Phone", services=services or tuple(Service))
         return shown.reveal()
 
     async def salt(self, name: str) -> bytes:
@@ -107,7 +107,7 @@ async def test_the_own_password_lets_in_by_userid_address_and_alias(
 ) -> None:
     mailbox_id = office.organisation.mailboxes["amy"]
     alias = addresses.parse("amelie@corp.example")
-    await office.store.write(lambda tx: create.alias(tx, mailbox_id, alias))
+    await office.store.write(lambda tx: create.alias(tx, SYSTEM, mailbox_id, alias))
     principal = await way(office)(name)
     assert (principal.mailbox_id, principal.address) == (mailbox_id, "amy@corp.example")
     assert principal.member == office.organisation.members["amy"]
@@ -178,7 +178,7 @@ async def test_several_client_passwords_work_beside_the_own_one(office: Office, 
 
 @in_each_way
 async def test_the_policy_may_keep_own_passwords_out(office: Office, way: Callable[[Office], Way]) -> None:
-    await office.store.write(lambda tx: policies.change(tx, "own_password", "no"))
+    await office.store.write(lambda tx: policies.change(tx, SYSTEM, "own_password", "no"))
     assert await no(way(office)("amy")) is LoginBlocked
     assert await no(way(office)("amy", "wrong")) is WrongCredentials
     assert (await way(office)("amy", await office.client_password("amy"))).client_password is not None
@@ -186,9 +186,9 @@ async def test_the_policy_may_keep_own_passwords_out(office: Office, way: Callab
 
 Change = Callable[[Tx, Office], object]
 CLOSED: list[Change] = [
-    lambda tx, _: members.change_status(tx, "amy", MemberStatus.DISABLED),
-    lambda tx, office: quota.change_status(tx, office.organisation.mailboxes["amy"], MailboxStatus.DISABLED),
-    lambda tx, _: domains.change_state(tx, "corp.example", DomainState.DISABLED),
+    lambda tx, _: members.change_status(tx, SYSTEM, "amy", MemberStatus.DISABLED),
+    lambda tx, office: quota.change_status(tx, SYSTEM, office.organisation.mailboxes["amy"], MailboxStatus.DISABLED),
+    lambda tx, _: domains.disable(tx, SYSTEM, "corp.example"),
 ]
 
 
@@ -217,7 +217,9 @@ async def test_a_new_password_counts_at_once(office: Office, way: Callable[[Offi
 async def test_a_password_without_scram_keys_still_works_as_it_is(office: Office) -> None:
     kept = await office.logins.hash("amy", Secret("tab\tin it"))
     assert kept.scram is None
-    await office.store.write(lambda tx: members.change_password(tx, office.organisation.members["amy"].id, kept))
+    await office.store.write(
+        lambda tx: members.change_password(tx, SYSTEM, office.organisation.members["amy"].id, kept)
+    )
     await office.enter("amy", "tab\tin it")
     assert await no(office.prove("amy", "tab\tin it")) is WrongCredentials
 
@@ -239,20 +241,20 @@ async def test_a_revoked_client_password_ends_what_it_opened(office: Office) -> 
     assert gone.client_password is not None
     with office.store.hints.listen(topic(mailbox_id)) as ear:
         which = gone.client_password
-        await office.store.write(lambda tx: clients.revoke(tx, mailbox_id, which))
+        await office.store.write(lambda tx: clients.revoke(tx, SYSTEM, mailbox_id, which))
         async with asyncio.timeout(5):
             await ear.wait(60)  # who waits for mail hears that he should ask again
     assert (await office.is_valid(gone), await office.is_valid(stays)) == (False, True)
     assert await no(office.enter("amy", first)) is WrongCredentials
     with pytest.raises(NotFound):
-        await office.store.write(lambda tx: clients.revoke(tx, mailbox_id, which))
+        await office.store.write(lambda tx: clients.revoke(tx, SYSTEM, mailbox_id, which))
 
 
 async def test_one_mailbox_s_client_passwords_are_not_another_s_to_revoke(office: Office) -> None:
     principal = await office.enter("amy", await office.client_password("amy"))
     with pytest.raises(NotFound):
         await office.store.write(
-            lambda tx: clients.revoke(tx, office.organisation.mailboxes["bob"], principal.client_password or 0)  # type: ignore[arg-type] # 0 is none
+            lambda tx: clients.revoke(tx, SYSTEM, office.organisation.mailboxes["bob"], principal.client_password or 0)  # type: ignore[arg-type] # 0 is none
         )
     assert await office.is_valid(principal)
 
@@ -294,12 +296,12 @@ async def test_last_use_is_written_once_an_hour(office: Office) -> None:
 @pytest.mark.parametrize("remark", ["", "  ", "a\nb", "é" * 65])
 async def test_a_remark_is_short_and_printable(office: Office, remark: str) -> None:
     with pytest.raises(InvalidValue):
-        await office.clients.create(office.organisation.mailboxes["amy"], remark=remark)
+        await office.clients.create(SYSTEM, office.organisation.mailboxes["amy"], remark=remark)
 
 
 async def test_a_client_password_is_good_for_something(office: Office) -> None:
     with pytest.raises(InvalidValue):
-        await office.clients.create(office.organisation.mailboxes["amy"], remark="x", services=())
+        await office.clients.create(SYSTEM, office.organisation.mailboxes["amy"], remark="x", services=())
 
 
 async def test_a_mailbox_has_fifty_at_most(office: Office) -> None:
@@ -361,9 +363,9 @@ async def test_a_salt_does_not_tell_who_is_there(office: Office) -> None:
 
 async def test_nor_do_several_of_one_name(office: Office) -> None:
     def more(tx: Tx) -> None:
-        domains.add(tx, office.organisation.id, "second.example", state=DomainState.ACTIVE)
-        create.alias(tx, office.organisation.mailboxes["amy"], addresses.parse_new("amy@second.example"))
-        create.alias(tx, office.organisation.mailboxes["carol"], addresses.parse_new("info@second.example"))
+        domains.add(tx, SYSTEM, office.organisation.id, "second.example", state=DomainState.ACTIVE)
+        create.alias(tx, SYSTEM, office.organisation.mailboxes["amy"], addresses.parse_new("amy@second.example"))
+        create.alias(tx, SYSTEM, office.organisation.mailboxes["carol"], addresses.parse_new("info@second.example"))
 
     await office.store.write(more)
     shown = []
@@ -469,7 +471,7 @@ async def test_a_token_lets_its_owner_in(token_office: Office) -> None:
 
 
 async def test_a_token_is_no_password_so_its_policy_does_not_matter(token_office: Office) -> None:
-    await token_office.store.write(lambda tx: policies.change(tx, "own_password", "no"))
+    await token_office.store.write(lambda tx: policies.change(tx, SYSTEM, "own_password", "no"))
     await by_token(token_office, "good")
 
 

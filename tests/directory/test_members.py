@@ -11,9 +11,9 @@ from argon2 import PasswordHasher
 
 from mailroom.core.errors import InvalidValue, NameTaken, NotFound
 from mailroom.core.secrets import Secret
-from mailroom.directory import access, addresses, credentials, domains, members
+from mailroom.directory import access, addresses, credentials, domains, members, users
 from mailroom.directory.credentials import SESSION, Passwords
-from mailroom.directory.model import Member, MemberStatus, Role, Verifiers
+from mailroom.directory.model import SYSTEM, Member, MemberStatus, Role, Users, Verifiers
 from mailroom.mailboxes import create
 from mailroom.storage.ports import Store, Tx, Work
 from tests import make
@@ -92,10 +92,10 @@ SIGN_IN = [
 async def test_who_signs_in_is_named_by_userid_or_address(store: Store, passwords: Passwords) -> None:
     organisation = await make.organisation(store, public={"sales": ["amy"]})
     amy, hashed = organisation.members["amy"], await passwords.hash(RIGHT)
-    await store.write(lambda tx: members.change_password(tx, amy.id, Verifiers(hashed)))
-    await store.write(lambda tx: domains.add(tx, organisation.id, "bücher.example"))
+    await store.write(lambda tx: members.change_password(tx, SYSTEM, amy.id, Verifiers(hashed)))
+    await store.write(lambda tx: domains.add(tx, SYSTEM, organisation.id, "bücher.example"))
     for alias in map(addresses.parse_new, ("amelie@corp.example", "amé@bücher.example")):
-        await store.write(lambda tx, a=alias: create.alias(tx, organisation.mailboxes["amy"], a))  # type: ignore[misc]  # a lambda's default
+        await store.write(lambda tx, a=alias: create.alias(tx, SYSTEM, organisation.mailboxes["amy"], a))  # type: ignore[misc]  # a lambda's default
     for name, password, expected in SIGN_IN:
         found = await credentials.sign_in(store, passwords, name=name, password=password)
         assert (name, found and found.userid) == (name, expected)
@@ -103,17 +103,17 @@ async def test_who_signs_in_is_named_by_userid_or_address(store: Store, password
 
 async def test_a_disabled_member_stays_out_and_an_enabled_one_comes_in(store: Store, passwords: Passwords) -> None:
     amy, hashed = (await make.organisation(store)).members["amy"], await passwords.hash(RIGHT)
-    await store.write(lambda tx: members.change_password(tx, amy.id, Verifiers(hashed)))
-    await store.write(lambda tx: members.change_status(tx, "amy", MemberStatus.DISABLED))
+    await store.write(lambda tx: members.change_password(tx, SYSTEM, amy.id, Verifiers(hashed)))
+    await store.write(lambda tx: members.change_status(tx, SYSTEM, "amy", MemberStatus.DISABLED))
     assert await credentials.sign_in(store, passwords, name="amy", password=RIGHT) is None
-    await store.write(lambda tx: members.change_status(tx, "amy", MemberStatus.ACTIVE))
+    await store.write(lambda tx: members.change_status(tx, SYSTEM, "amy", MemberStatus.ACTIVE))
     assert await credentials.sign_in(store, passwords, name="amy", password=RIGHT) is not None
 
 
 async def test_an_unknown_name_takes_as_long_as_a_wrong_password(store: Store) -> None:
     passwords = Passwords()
     amy, hashed = (await make.organisation(store)).members["amy"], await passwords.hash(RIGHT)
-    await store.write(lambda tx: members.change_password(tx, amy.id, Verifiers(hashed)))
+    await store.write(lambda tx: members.change_password(tx, SYSTEM, amy.id, Verifiers(hashed)))
 
     async def took(name: str) -> float:
         began = time.perf_counter()
@@ -143,8 +143,8 @@ async def test_a_new_password_and_a_disabled_login_end_open_sessions(store: Stor
     amy, bob, bobs = members_["amy"], members_["bob"], Secret("Bob's token")
     await store.write(lambda tx: credentials.open_session(tx, bob.id, bobs))
     ends: list[Work[None]] = [
-        lambda tx: members.change_password(tx, amy.id, ""),
-        lambda tx: members.change_status(tx, "amy", MemberStatus.DISABLED),
+        lambda tx: members.change_password(tx, SYSTEM, amy.id, ""),
+        lambda tx: members.change_status(tx, SYSTEM, "amy", MemberStatus.DISABLED),
     ]
     for end in ends:
         await store.write(lambda tx: credentials.open_session(tx, amy.id, TOKEN))
@@ -152,7 +152,7 @@ async def test_a_new_password_and_a_disabled_login_end_open_sessions(store: Stor
         assert await store.read(lambda tx: credentials.session_member(tx, TOKEN)) is None
         assert await store.read(lambda tx: credentials.session_member(tx, bobs)) == bob
     # Enabling does not bring them back.
-    await store.write(lambda tx: members.change_status(tx, "amy", MemberStatus.ACTIVE))
+    await store.write(lambda tx: members.change_status(tx, SYSTEM, "amy", MemberStatus.ACTIVE))
     assert await store.read(lambda tx: credentials.session_member(tx, TOKEN)) is None
 
 
@@ -165,10 +165,10 @@ async def test_a_member_uses_his_own_mailbox_and_the_public_ones_he_was_given(st
         return [names[each] for each in await store.read(lambda tx: access.mailboxes_of(tx, amy))]
 
     assert await used() == ["amy", "sales", "info"]
-    await store.write(lambda tx: access.revoke(tx, sales, amy))
+    await store.write(lambda tx: users.change(tx, SYSTEM, sales, remove=Users((made.members["amy"],))))
     assert await used() == ["amy", "info"]
     for _ in range(2):
-        await store.write(lambda tx: access.grant(tx, sales, amy))
+        await store.write(lambda tx: users.change(tx, SYSTEM, sales, add=Users((made.members["amy"],))))
     assert await used() == ["amy", "sales", "info"]
     assert await store.read(lambda tx: access.users(tx, sales)) == ["amy", "bob"]
 
@@ -176,5 +176,5 @@ async def test_a_member_uses_his_own_mailbox_and_the_public_ones_he_was_given(st
 async def test_the_administrators_are_the_active_ones(store: Store) -> None:
     made = await make.organisation(store)
     assert await store.read(access.administrators) == [made.mailboxes["amy"]]
-    await store.write(lambda tx: members.change_status(tx, "amy", MemberStatus.DISABLED))
+    await store.write(lambda tx: members.change_status(tx, SYSTEM, "amy", MemberStatus.DISABLED))
     assert await store.read(access.administrators) == []

@@ -8,13 +8,14 @@ import pytest
 
 from mailroom.core.errors import InvalidValue
 from mailroom.directory import policies
+from mailroom.directory.model import SYSTEM
 from mailroom.storage.ports import Store
 
 
 async def test_what_is_not_set_has_its_default_and_a_change_counts(store: Store) -> None:
     assert await store.read(lambda tx: policies.get(tx, "own_password")) == "yes"
-    await store.write(lambda tx: policies.change(tx, "own_password", " no "))
-    await store.write(lambda tx: policies.change(tx, "own_password", "no"))
+    await store.write(lambda tx: policies.change(tx, SYSTEM, "own_password", " no "))
+    await store.write(lambda tx: policies.change(tx, SYSTEM, "own_password", "no"))
     assert not await store.read(lambda tx: policies.is_on(tx, "own_password"))
     shown = await store.read(policies.shown)
     assert shown["own_password"] == "no"
@@ -37,7 +38,7 @@ def test_every_default_is_a_value_that_could_be_set(policy: policies.Policy) -> 
     ],
 )
 async def test_a_value_is_kept_in_its_canonical_form(store: Store, name: str, value: str, kept: str) -> None:
-    await store.write(lambda tx: policies.change(tx, name, value))
+    await store.write(lambda tx: policies.change(tx, SYSTEM, name, value))
     assert await store.read(lambda tx: policies.get(tx, name)) == kept
 
 
@@ -59,7 +60,7 @@ async def test_a_value_is_kept_in_its_canonical_form(store: Store, name: str, va
 )
 async def test_what_a_policy_cannot_be_is_refused(store: Store, name: str, value: str) -> None:
     with pytest.raises(InvalidValue):
-        await store.write(lambda tx: policies.change(tx, name, value))
+        await store.write(lambda tx: policies.change(tx, SYSTEM, name, value))
 
 
 def test_a_list_is_taken_apart() -> None:

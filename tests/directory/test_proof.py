@@ -14,10 +14,12 @@ import dns.rcode
 import dns.rrset
 import pytest
 
+from mailroom.core.clock import DAY, HOUR, MINUTE
 from mailroom.core.errors import InvalidValue
+from mailroom.core.text import LANGUAGES
 from mailroom.directory import proof
 from mailroom.directory.model import DomainState
-from mailroom.directory.proof import Finding, Proof
+from mailroom.directory.proof import Finding, Proof, Standing
 
 OURS = ("mx1.mail.example", "MX2.mail.example.")
 
@@ -48,26 +50,86 @@ def test_no_hosts_of_ours_prove_nothing() -> None:
     assert proof.judge(["mx1.mail.example."], ours=()).finding is Finding.FOREIGN_MX
 
 
-def test_every_finding_says_what_to_do() -> None:
-    reasons = {Proof(finding, (), ("old.example", "older.example")).reason for finding in Finding}
-    assert len(reasons) == len(Finding)
-    assert Proof(Finding.FOREIGN_MX, (), ("old.example",)).reason == "remove these MX records: old.example"
+def test_every_finding_says_what_to_do_in_every_language() -> None:
+    found = [Proof(finding, (), ("old.example", "older.example")) for finding in Finding]
+    reasons = {one.reason(language) for one in found for language in LANGUAGES}
+    assert len(reasons) == len(Finding) * len(LANGUAGES)
+    assert Proof(Finding.FOREIGN_MX, (), ("old.example",)).reason("en") == "remove these MX records: old.example"
+
+
+NOW = 1_800_000_000_000
+UNPROVEN = [finding for finding in Finding if finding is not Finding.PROVEN]
+UNHEARD = [Finding.NO_ANSWER, Finding.BROKEN]
+
+
+@pytest.mark.parametrize("state", [state for state in DomainState if state is not DomainState.DISABLED])
+def test_a_proven_domain_is_active_and_its_failures_are_forgotten(state: DomainState) -> None:
+    before = Standing(state, verifying_since=NOW - DAY, failures=2, failing_since=NOW - DAY)
+    assert proof.after(before, Finding.PROVEN, now=NOW) == Standing(DomainState.ACTIVE, check_at=NOW + 6 * HOUR)
+
+
+@pytest.mark.parametrize("finding", UNPROVEN)
+@pytest.mark.parametrize("state", [DomainState.PENDING, DomainState.VERIFYING])
+def test_a_domain_that_is_not_proven_yet_is_looked_at_again(state: DomainState, finding: Finding) -> None:
+    after = proof.after(Standing(state), finding, now=NOW)
+    assert (after.state, after.verifying_since) == (DomainState.VERIFYING, NOW)
+    assert after.check_at == NOW + 10 * MINUTE
 
 
 @pytest.mark.parametrize(
-    ("before", "proven", "failed"),
+    ("age", "pause"),
     [
-        (DomainState.PENDING, DomainState.ACTIVE, DomainState.VERIFYING),
-        (DomainState.VERIFYING, DomainState.ACTIVE, DomainState.VERIFYING),
-        (DomainState.ACTIVE, DomainState.ACTIVE, DomainState.ACTIVE),
-        (DomainState.ABNORMAL, DomainState.ACTIVE, DomainState.ABNORMAL),
-        (DomainState.DISABLED, DomainState.DISABLED, DomainState.DISABLED),
+        (3 * DAY - 1, 10 * MINUTE),
+        (3 * DAY, HOUR),
+        (33 * DAY - 1, HOUR),
+        (33 * DAY, None),
     ],
 )
-def test_a_look_changes_the_state(before: DomainState, proven: DomainState, failed: DomainState) -> None:
-    for finding in Finding:
-        expected = proven if finding is Finding.PROVEN else failed
-        assert proof.next_state(before, Proof(finding)) is expected
+def test_every_ten_minutes_for_three_days_then_hourly_for_thirty(age: int, pause: int | None) -> None:
+    before = Standing(DomainState.VERIFYING, verifying_since=NOW - age)
+    after = proof.after(before, Finding.NO_MX, now=NOW)
+    assert after.verifying_since == NOW - age
+    assert after.check_at == (None if pause is None else NOW + pause)
+
+
+@pytest.mark.parametrize("finding", Finding)
+def test_a_disabled_domain_stays_so(finding: Finding) -> None:
+    after = proof.after(Standing(DomainState.DISABLED), finding, now=NOW)
+    assert (after.state, after.check_at) == (DomainState.DISABLED, None)
+
+
+def test_an_active_domain_becomes_abnormal_after_three_failures_and_a_day_and_recovers() -> None:
+    standing = Standing(DomainState.ACTIVE)
+    for hour in range(24):
+        standing = proof.after(standing, Finding.FOREIGN_MX, now=NOW + hour * HOUR)
+        assert (standing.state, standing.check_at) == (DomainState.ACTIVE, NOW + (hour + 1) * HOUR)
+    standing = proof.after(standing, Finding.FOREIGN_MX, now=NOW + DAY)
+    assert (standing.state, standing.failures, standing.failing_since) == (DomainState.ABNORMAL, 25, NOW)
+    assert proof.after(standing, Finding.NO_DOMAIN, now=NOW + 99 * DAY).state is DomainState.ABNORMAL
+    assert proof.after(standing, Finding.PROVEN, now=NOW + 2 * DAY).state is DomainState.ACTIVE
+
+
+def test_two_failures_are_not_enough_however_long_ago() -> None:
+    standing = proof.after(Standing(DomainState.ACTIVE), Finding.NO_MX, now=NOW)
+    standing = proof.after(standing, Finding.NO_MX, now=NOW + 9 * DAY)
+    assert standing.state is DomainState.ACTIVE
+    assert proof.after(standing, Finding.NO_MX, now=NOW + 9 * DAY).state is DomainState.ABNORMAL
+
+
+@pytest.mark.parametrize("finding", UNHEARD)
+def test_a_dns_that_is_away_says_nothing_against_a_domain_that_works(finding: Finding) -> None:
+    before = Standing(DomainState.ACTIVE, failures=2, failing_since=NOW - 2 * DAY)
+    after = proof.after(before, finding, now=NOW)
+    assert (after.state, after.failures, after.failing_since) == (DomainState.ACTIVE, 2, NOW - 2 * DAY)
+
+
+@pytest.mark.parametrize("finding", Finding)
+@pytest.mark.parametrize("state", DomainState)
+def test_a_clock_that_goes_back_harms_no_domain(state: DomainState, finding: Finding) -> None:
+    before = Standing(state, verifying_since=NOW + DAY, failures=2, failing_since=NOW + DAY)
+    after = proof.after(before, finding, now=NOW)
+    assert after.state.works == (state.works or (finding is Finding.PROVEN and state is not DomainState.DISABLED))
+    assert after.check_at is None or NOW < after.check_at <= NOW + DAY
 
 
 ZONE = {
@@ -119,7 +181,7 @@ async def name_server() -> AsyncIterator[str]:
         ("null.example", Finding.NO_MX),
         ("empty.example", Finding.NO_MX),
         ("gone.example", Finding.NO_DOMAIN),
-        ("broken.example", Finding.NO_ANSWER),
+        ("broken.example", Finding.BROKEN),
         ("silent.example", Finding.NO_ANSWER),
     ],
 )

@@ -19,7 +19,7 @@ from playwright.async_api import Browser, BrowserContext, Page, async_playwright
 
 from mailroom.core.secrets import Secret
 from mailroom.directory import addresses, domains, members
-from mailroom.directory.model import DomainState, Role, Verifiers
+from mailroom.directory.model import SYSTEM, DomainState, Role, Users, Verifiers
 from mailroom.mailboxes import create
 from mailroom.runtime.app import App
 from mailroom.runtime.serve import running
@@ -119,12 +119,12 @@ async def site(sqlite_url: str, tmp_path: Path, pictures: Path, tool: Callable[[
 
 def _people(tx: Tx, hashed: str) -> None:
     organisation_id = members.found_organisation(tx, "Corp")
-    domains.add(tx, organisation_id, DOMAIN, state=DomainState.ACTIVE)
+    domains.add(tx, SYSTEM, organisation_id, DOMAIN, state=DomainState.ACTIVE)
     amy = create.member(
-        tx, organisation_id, "amy", name="Amy Zhang", password_hash=Verifiers(hashed), role=Role.ADMINISTRATOR
+        tx, SYSTEM, organisation_id, "amy", name="Amy Zhang", password_hash=Verifiers(hashed), role=Role.ADMINISTRATOR
     )
     support = addresses.parse_new(f"support@{DOMAIN}")
-    create.public(tx, organisation_id, support, name="Support", users=[amy])
+    create.public(tx, SYSTEM, organisation_id, support, name="Support", users=Users((amy,)))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

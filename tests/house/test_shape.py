@@ -99,6 +99,38 @@ def imported(source: str) -> Iterator[str]:
                 yield module.partition(".")[0]
 
 
+def test_no_test_replaces_what_is_ours() -> None:
+    patching = [(name, source) for name, source in modules() if "setattr" in source]
+    assert [f"{name}:{line}" for name, source in patching for line in replacing(ast.parse(source))] == []
+
+
+def replacing(tree: ast.Module) -> Iterator[int]:
+    """The lines where `setattr`, monkeypatch's or the builtin, is given something of mailroom's: imported from it,
+    reached from there, or named by its path.
+    """
+    ours = set()
+    for node in ast.walk(tree):
+        match node:
+            case ast.Import(names=names):
+                ours |= {(each.asname or each.name).partition(".")[0] for each in names if is_ours(each.name)}
+            case ast.ImportFrom(module=str(module), names=names) if is_ours(module):
+                ours |= {each.asname or each.name for each in names}
+    for node in ast.walk(tree):
+        match node:
+            case ast.Call(func=ast.Attribute(attr="setattr") | ast.Name(id="setattr"), args=[target, *_]):
+                while isinstance(target, ast.Attribute):
+                    target = target.value
+                match target:
+                    case ast.Name(id=name) if name in ours:
+                        yield node.lineno
+                    case ast.Constant(value=str(path)) if is_ours(path):
+                        yield node.lineno
+
+
+def is_ours(module: str) -> bool:
+    return module.partition(".")[0] == "mailroom"
+
+
 FRAGMENT = re.compile(r"\d+\.(?:added|changed|deprecated|fixed|removed|security)\.md")
 
 

@@ -13,7 +13,7 @@ import pytest
 from mailroom.core import settings
 from mailroom.core.settings import Listen
 from mailroom.directory import addresses, domains, members
-from mailroom.directory.model import DomainState, Role
+from mailroom.directory.model import SYSTEM, DomainState, Role
 from mailroom.mailboxes import create
 from mailroom.runtime.app import App, open_app
 from mailroom.storage.ports import Tx
@@ -45,9 +45,9 @@ async def furnish(variables: Mapping[str, str], *, push_url: str) -> None:
 
 def _make(app: App, tx: Tx, push_url: str) -> None:
     organisation_id = members.found_organisation(tx, "Town")
-    domains.add(tx, organisation_id, DOMAIN, state=DomainState.ACTIVE)
+    domains.add(tx, SYSTEM, organisation_id, DOMAIN, state=DomainState.ACTIVE)
     for address in MAILBOXES:
         userid = address.partition("@")[0]
         owner = members.add(tx, organisation_id, userid, name=userid, password_hash="", role=Role.MEMBER)
-        create.personal(tx, owner, addresses.parse_new(address))
+        create.personal(tx, SYSTEM, owner, addresses.parse_new(address))
     app.notify.change(tx, "push_url", push_url)

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import bindparam, func, insert, select
 
 from mailroom.core.errors import InUse, InvalidValue, NameTaken, NotFound, Refusal, TooMany
 from mailroom.core.ids import FolderId, MailboxId
@@ -17,6 +17,10 @@ from mailroom.storage import schema
 from mailroom.storage.ports import Store, Tx
 from tests import make
 
+_ADD = insert(schema.folders).values(
+    mailbox_id=bindparam("mailbox_id"), name=bindparam("name"), uidvalidity=1, created_at=0
+)
+_SUBSCRIBE = insert(schema.subscriptions).values(mailbox_id=bindparam("mailbox_id"), name=bindparam("name"))
 FIRST = {"INBOX", "Drafts", "Sent", "Junk", "Trash"}
 _LEFT = [select(func.count()).select_from(table) for table in (schema.contents, schema.bodies, schema.mails)]
 
@@ -81,16 +85,17 @@ async def test_a_mailbox_has_one_folder_of_a_role(store: Store) -> None:
     assert await names(store, amy) == {"Archive"}
 
 
-async def test_folders_are_not_made_without_end(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_folders_are_not_made_without_end(store: Store) -> None:
     amy = await amys(store)
-    monkeypatch.setattr(folders, "FOLDERS_MOST", 8)
+    others = {f"old/{number}" for number in range(folders.FOLDERS_MOST - len(FIRST) - 3)}
+    await store.write(lambda tx: tx.many(_ADD, [{"mailbox_id": amy, "name": name} for name in others]))
     await made(store, amy, "a/b")
     with pytest.raises(TooMany):
         await made(store, amy, "c/d")
     await made(store, amy, "c")
     with pytest.raises(TooMany):
         await store.write(lambda tx: folders.rename(tx, amy, "c", "d/e"))
-    assert await names(store, amy) == {"a", "a/b", "c"}
+    assert await names(store, amy) == {"a", "a/b", "c", *others}
 
 
 async def test_a_folder_is_renamed_with_all_below_it_and_stays_itself(store: Store) -> None:
@@ -205,9 +210,10 @@ async def test_the_first_folders_are_subscribed_and_names_without_folders_may_be
     assert await store.write(work) == FIRST - {"Junk"} | {"Shared/sales/INBOX", "gone"}
 
 
-async def test_names_are_not_subscribed_to_without_end(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_names_are_not_subscribed_to_without_end(store: Store) -> None:
     amy = await amys(store)
-    monkeypatch.setattr(folders, "SUBSCRIPTIONS_MOST", 6)
+    others = [f"old/{number}" for number in range(folders.SUBSCRIPTIONS_MOST - len(FIRST) - 1)]
+    await store.write(lambda tx: tx.many(_SUBSCRIBE, [{"mailbox_id": amy, "name": name} for name in others]))
     await store.write(lambda tx: folders.subscribe(tx, amy, "a"))
     with pytest.raises(TooMany):
         await store.write(lambda tx: folders.subscribe(tx, amy, "b"))

@@ -11,7 +11,8 @@ import pytest
 from sqlalchemy.sql.expression import Executable
 
 from mailroom.core.ids import Modseq
-from mailroom.mailboxes.model import NO_FLAGS, Flag
+from mailroom.directory.queries import departments
+from mailroom.mailboxes.model import NO_FLAGS, Flag, MailboxKind
 from mailroom.mailboxes.queries import blobs, contents, folders, mailboxes, mails, search
 from mailroom.mailboxes.query import Changed, Flagged
 from mailroom.mailboxes.search import _plan
@@ -61,6 +62,10 @@ PLANS = {
     "subscriptions": (folders._SUBSCRIBED, "subscriptions USING COVERING INDEX"),
     "references": (contents._COUNT_REFS, "contents USING INTEGER PRIMARY KEY"),
     "bodies": (contents._BODIES, "bodies USING INTEGER PRIMARY KEY"),
+    "what is public": (mailboxes._PUBLIC_NAMES, "mailboxes USING INDEX mailboxes_public"),
+    "public mailboxes": (mailboxes._IN_USE[MailboxKind.PUBLIC], "mailboxes USING INDEX mailboxes_public"),
+    "whom a department shuts out": (departments._SHUT, "department_members USING COVERING INDEX"),
+    "whom it does no more": (departments._OPEN, "mailboxes USING INDEX mailboxes_shut"),
     "who may look": (mailboxes._REACHABLE, "access USING INDEX access_member"),
 }
 

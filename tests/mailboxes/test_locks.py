@@ -13,11 +13,12 @@ import psycopg
 import pytest
 from sqlalchemy import select
 
-from mailroom.core.errors import NameTaken, NotFound
+from mailroom.core.errors import NameTaken, NoPermission, NotFound
 from mailroom.core.ids import FolderId, MailboxId, Modseq
+from mailroom.core.secrets import Secret
 from mailroom.delivery.posting import Addressee, Envelope
-from mailroom.directory import policies
-from mailroom.directory.model import Principal
+from mailroom.directory import clients, members, policies, rights
+from mailroom.directory.model import SYSTEM, Principal, Service
 from mailroom.mailboxes import change, folders, read
 from mailroom.mailboxes.change import How
 from mailroom.mailboxes.model import Flag, FolderRole, Marks
@@ -176,7 +177,7 @@ async def test_folders_come_and_go_while_mails_are_put_into_them(postgres_url: s
 async def test_who_write_to_each_other_at_once_do_not_wait_for_each_other(postgres_url: str, tmp_path: Path) -> None:
     store = open_store(postgres_url)
     made = await make.organisation(store)
-    await store.write(lambda tx: policies.change(tx, "submit.sent_copy", policies.YES))
+    await store.write(lambda tx: policies.change(tx, SYSTEM, "submit.sent_copy", policies.YES))
     submission = make.submission(store, tmp_path)
 
     async def send(name: str, other: str) -> None:
@@ -197,4 +198,30 @@ async def test_who_write_to_each_other_at_once_do_not_wait_for_each_other(postgr
         free = watcher.execute("SELECT 1 FROM mailboxes WHERE id = %s FOR UPDATE NOWAIT", [made.mailboxes["bob"]])
         assert free.fetchone() == (1,)
     await sent
+    await store.close()
+
+
+async def test_a_client_password_waits_for_who_gives_the_mailbox_away(postgres_url: str) -> None:
+    """Or the former owner would have it in what is another's by now."""
+    store = open_store(postgres_url)
+    made = await make.organisation(store)
+    bob, amy = made.mailboxes["bob"], made.members["amy"]
+    by = await store.read(lambda tx: rights.of(tx, members.get(tx, "bob")))
+    drawn = clients.Drawn(Secret("abcd"), "kept")
+
+    def add(tx: Tx) -> None:
+        clients.add(tx, by, bob, remark="phone", services=tuple(Service), drawn=drawn)
+
+    with psycopg.connect(postgres_url, autocommit=True) as watcher, psycopg.connect(postgres_url) as holder:
+        holder.execute("SELECT 1 FROM mailboxes WHERE id = %s FOR NO KEY UPDATE", [bob])
+        adding = asyncio.ensure_future(store.write(add))
+        async with asyncio.timeout(4):
+            while watcher.execute(WAITING, [watcher.info.dbname]).fetchone() == (0,):  # noqa: ASYNC110  # another process's state
+                await asyncio.sleep(0.01)
+        holder.execute("UPDATE mailboxes SET owner_id = NULL WHERE id = %s", [made.mailboxes["amy"]])
+        holder.execute("UPDATE mailboxes SET owner_id = %s WHERE id = %s", [amy.id, bob])
+        holder.commit()
+        with pytest.raises(NoPermission):
+            await adding
+    assert await store.read(lambda tx: clients.of(tx, bob)) == []
     await store.close()

@@ -127,9 +127,10 @@ async def test_keywords_go_along_with_copies_and_keep_their_spelling(store: Stor
     await store.write(work)
 
 
-async def test_a_folder_does_not_learn_keywords_without_end(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_folder_does_not_learn_keywords_without_end(store: Store) -> None:
     folder = await filled(store, 1)
-    monkeypatch.setattr(append, "KEYWORDS_MOST", 2)
+    others = [f"k{number}" for number in range(append.KEYWORDS_MOST - 2)]
+    await store.write(lambda tx: append.note(tx, folder, others))
     await store.write(lambda tx: change.mark(tx, folder, EVERY, How.ADD, keyed("a", "b")))
     with pytest.raises(TooMany):
         await store.write(lambda tx: change.mark(tx, folder, EVERY, How.ADD, keyed("c")))

@@ -58,13 +58,10 @@ async def filled(store: Store) -> FolderId:
     ],
     ids=str,
 )
-async def test_mails_are_sorted(
-    store: Store, monkeypatch: pytest.MonkeyPatch, by: list[tuple[Key, Way]], expected: list[int]
-) -> None:
+async def test_mails_are_sorted(store: Store, by: list[tuple[Key, Way]], expected: list[int]) -> None:
     folder = await filled(store)
-    for page in (2, 3, 5000):
-        monkeypatch.setattr(order, "_PAGE", page)
-        assert list(await order.order(store, folder, EVERY, by)) == expected
+    for at_once in (2, 3, 5000):
+        assert list(await order.order(store, folder, EVERY, by, at_once=at_once)) == expected
     some = [uid for uid in expected if uid != 3]
     assert list(await order.order(store, folder, ((1, 2), (4, 9)), by)) == some
 

@@ -9,8 +9,8 @@ from dataclasses import replace
 from sqlalchemy import delete, insert, update
 
 from mailroom.core.ids import ClientPasswordId
-from mailroom.directory import access
-from mailroom.directory.model import MemberStatus, Principal
+from mailroom.directory import users
+from mailroom.directory.model import SYSTEM, MemberStatus, Principal, Users
 from mailroom.mailboxes import quota
 from mailroom.mailboxes.access import reachable
 from mailroom.mailboxes.model import MailboxStatus
@@ -34,13 +34,15 @@ async def test_a_member_reaches_his_own_mailbox_and_those_he_shares(store: Store
     assert await names(store, bob) == ["Bob", "Sales"]
     assert await names(store, carol) == ["Carol"]
 
-    await store.write(lambda tx: access.revoke(tx, made.mailboxes["sales"], made.members["amy"].id))
-    await store.write(lambda tx: quota.change_status(tx, made.mailboxes["info"], MailboxStatus.DISABLED))
+    await store.write(
+        lambda tx: users.change(tx, SYSTEM, made.mailboxes["sales"], remove=Users((made.members["amy"],)))
+    )
+    await store.write(lambda tx: quota.change_status(tx, SYSTEM, made.mailboxes["info"], MailboxStatus.DISABLED))
     assert await names(store, amy) == ["Amy"]
 
     # A mailbox that has been given to another member is no longer his.
     assert await names(store, replace(bob, mailbox_id=made.mailboxes["carol"])) == []
-    await store.write(lambda tx: quota.change_status(tx, made.mailboxes["bob"], MailboxStatus.DISABLED))
+    await store.write(lambda tx: quota.change_status(tx, SYSTEM, made.mailboxes["bob"], MailboxStatus.DISABLED))
     assert await names(store, bob) == []
     disable = update(schema.members).where(schema.members.c.id == made.members["carol"].id)
     await store.write(lambda tx: tx.run(disable.values(status=MemberStatus.DISABLED.value)))

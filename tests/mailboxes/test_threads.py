@@ -137,9 +137,7 @@ def test_nothing_that_strangers_write_takes_long(letters: list[Letter]) -> None:
     assert count == len(letters)
 
 
-async def test_mails_are_threaded_page_by_page(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(threads, "_PAGE", 2)
-
+async def test_mails_are_threaded_page_by_page(store: Store) -> None:
     def work(tx: Tx) -> None:
         folder = make.folder(tx, make.organise(tx).mailboxes["amy"]).id
         for number, more in enumerate(["", "In-Reply-To: <0@x>", "References: <0@x> <1@x>", "", "References: <3@x>"]):
@@ -150,6 +148,9 @@ async def test_mails_are_threaded_page_by_page(store: Store, monkeypatch: pytest
 
     await store.write(work)
     folder = await store.read(lambda tx: make.folder(tx, MailboxId(1)).id)
-    assert written(await threads.threads(store, folder, EVERY, Algorithm.REFERENCES)) == "(1 2 3)(4 5)"
-    assert written(await threads.threads(store, folder, ((1, 1), (3, 5)), Algorithm.REFERENCES)) == "(1 3)(4 5)"
-    assert written(await threads.threads(store, folder, EVERY, Algorithm.ORDEREDSUBJECT)) == "(1 (2)(3))(4 5)"
+    for uids, algorithm, expected in (
+        (EVERY, Algorithm.REFERENCES, "(1 2 3)(4 5)"),
+        (((1, 1), (3, 5)), Algorithm.REFERENCES, "(1 3)(4 5)"),
+        (EVERY, Algorithm.ORDEREDSUBJECT, "(1 (2)(3))(4 5)"),
+    ):
+        assert written(await threads.threads(store, folder, uids, algorithm, at_once=2)) == expected

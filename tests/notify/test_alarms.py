@@ -13,12 +13,13 @@ from mailroom.core.ids import MailboxId, Modseq, SenderId
 from mailroom.core.text import LANGUAGES, translation
 from mailroom.delivery.returns import Returns
 from mailroom.directory import addresses, members
-from mailroom.directory.model import Role
+from mailroom.directory.model import SYSTEM, Role
 from mailroom.events import outbox
 from mailroom.events.facts import SenderDisabled
 from mailroom.mailboxes import create, quota, read
 from mailroom.mailboxes.model import MailboxStatus
 from mailroom.notify.alarms import Alarms
+from mailroom.notify.owners import Owners
 from mailroom.runtime import reactions
 from mailroom.runtime.workers import React
 from mailroom.storage.ports import Store, Tx
@@ -34,7 +35,7 @@ async def alarmed(store: Store) -> None:
         made = make.organise(tx)
         for userid in ("root", "full"):
             added = members.add(tx, made.id, userid, name=userid, password_hash="", role=Role.ADMINISTRATOR)
-            create.personal(tx, added, addresses.parse_new(f"{userid}@corp.example"))
+            create.personal(tx, SYSTEM, added, addresses.parse_new(f"{userid}@corp.example"))
         outbox.emit(tx, DISABLED)
 
     await store.write(furnish)
@@ -50,7 +51,11 @@ async def inboxes(store: Store) -> dict[str, int]:
 def react(store: Store) -> React:
     return React(
         store,
-        reactions.table(alarms=Alarms("mx.corp.example"), returns=Returns("mx.corp.example", make.posting())),
+        reactions.table(
+            alarms=Alarms("mx.corp.example"),
+            owners=Owners("mx.corp.example"),
+            returns=Returns("mx.corp.example", make.posting()),
+        ),
         ids.new,
     )
 
@@ -83,8 +88,8 @@ async def test_a_full_or_disabled_mailbox_keeps_it_from_nobody_else(store: Store
         lease = addresses.resolve(tx, addresses.parse("full@corp.example"))
         assert lease is not None
         assert lease.mailbox_id is not None
-        quota.change(tx, lease.mailbox_id, 10)
-        quota.change_status(tx, MailboxId(1), MailboxStatus.DISABLED)
+        quota.change(tx, SYSTEM, lease.mailbox_id, 10)
+        quota.change_status(tx, SYSTEM, MailboxId(1), MailboxStatus.DISABLED)
 
     await store.write(block)
     assert await react(store).once() == 1

@@ -23,6 +23,7 @@ from mailroom.mailboxes.uids import ranges
 from mailroom.messaging.senders import Senders
 from mailroom.notify.alarms import Alarms
 from mailroom.notify.new_mail import SAMPLE
+from mailroom.notify.owners import Owners
 from mailroom.notify.settings import NotifySettings
 from mailroom.runtime import reactions
 from mailroom.runtime.workers import React
@@ -49,7 +50,11 @@ def acceptance(store: Store, tmp_path: Path) -> Acceptance:
 def react(store: Store) -> React:
     return React(
         store,
-        reactions.table(alarms=Alarms("mx.corp.example"), returns=Returns("mx.corp.example", make.posting())),
+        reactions.table(
+            alarms=Alarms("mx.corp.example"),
+            owners=Owners("mx.corp.example"),
+            returns=Returns("mx.corp.example", make.posting()),
+        ),
         ids.new,
     )
 

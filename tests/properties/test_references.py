@@ -23,7 +23,7 @@ from mailroom.core.errors import Refusal
 from mailroom.delivery import bounces, outgoing
 from mailroom.delivery.posting import Addressee, Envelope
 from mailroom.delivery.submit import Submission
-from mailroom.directory.model import Principal
+from mailroom.directory.model import SYSTEM, Principal
 from mailroom.events.facts import MailArrived, RecipientSettled, SenderDisabled
 from mailroom.mailboxes import quota
 from mailroom.mailboxes.model import MailboxStatus
@@ -94,11 +94,11 @@ class Walk:
                 await self.cancel()
             case ("room", int(size)):
                 bob = self.town.made.mailboxes["bob"]
-                await self.town.store.write(lambda tx: quota.change(tx, bob, size))
+                await self.town.store.write(lambda tx: quota.change(tx, SYSTEM, bob, size))
             case ("disable", bool(works)):
                 status = MailboxStatus.ACTIVE if works else MailboxStatus.DISABLED
                 carol = self.town.made.mailboxes["carol"]
-                await self.town.store.write(lambda tx: quota.change_status(tx, carol, status))
+                await self.town.store.write(lambda tx: quota.change_status(tx, SYSTEM, carol, status))
 
     def envelope(self, sender: str, to: list[str], asked: frozenset[str], ret: str) -> Envelope:
         return Envelope(sender, tuple(Addressee(one, notify=asked) for one in to), ret=ret)

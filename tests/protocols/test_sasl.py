@@ -19,7 +19,7 @@ from mailroom.core.ids import new
 from mailroom.core.secrets import Secret
 from mailroom.directory import addresses
 from mailroom.directory.logins import Bearer
-from mailroom.directory.model import Principal, Service
+from mailroom.directory.model import SYSTEM, Principal, Service
 from mailroom.mailboxes import create
 from mailroom.protocols.sasl import (
     BadResponse,
@@ -55,7 +55,7 @@ async def introspect(token: Secret) -> Bearer | None:
 async def sasl(store: Store, watch: Watch, tmp_path: Path) -> Sasl:
     organisation = await make.organisation(store)
     alias = addresses.parse("amelie@corp.example")
-    await store.write(lambda tx: create.alias(tx, organisation.mailboxes["amy"], alias))
+    await store.write(lambda tx: create.alias(tx, SYSTEM, organisation.mailboxes["amy"], alias))
     logins = make.logins(store, tmp_path, time=watch)
     await make.set_password(logins, "amy", PASSWORD)
     return Sasl(replace(logins, introspect=introspect), Service.IMAP, OFFICE, new)

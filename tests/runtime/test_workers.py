@@ -22,6 +22,7 @@ from mailroom.events import outbox
 from mailroom.events.facts import KINDS, MailArrived
 from mailroom.mailboxes.contents import Bodies
 from mailroom.notify.alarms import Alarms
+from mailroom.notify.owners import Owners
 from mailroom.runtime import reactions
 from mailroom.runtime.reactions import Reaction
 from mailroom.runtime.workers import Collect, React, forever
@@ -81,7 +82,11 @@ def once(names: Sequence[str]) -> Counter[str]:
 
 
 def test_every_fact_has_its_reactions_under_names_of_their_own() -> None:
-    table = reactions.table(alarms=Alarms("mx.corp.example"), returns=Returns("mx.corp.example", make.posting()))
+    table = reactions.table(
+        alarms=Alarms("mx.corp.example"),
+        owners=Owners("mx.corp.example"),
+        returns=Returns("mx.corp.example", make.posting()),
+    )
     assert set(table) == set(KINDS.values())
     for acts in table.values():
         assert len({act.name for act in acts}) == len(acts) > 0
@@ -207,5 +212,5 @@ async def test_spools_of_the_dead_are_swept_after_a_day(store: Store, watch: Wat
     for name, age in {"old": DAY + MINUTE, "young": DAY - MINUTE}.items():
         (spools / name).write_bytes(b"half a mail")
         os.utime(spools / name, times=((watch.now - age) / SECOND,) * 2)
-    Collect(store, Bodies(store, open_blobs(f"file://{tmp_path}/blobs")), spools, watch)._sweep()
+    Collect(store, Bodies(store, open_blobs(f"file://{tmp_path}/blobs")), [spools], watch)._sweep()
     assert [each.name for each in spools.iterdir()] == ["young"]

@@ -11,7 +11,7 @@ import pytest
 from mailroom.delivery import rules
 from mailroom.delivery.rules import Forwarding
 from mailroom.directory import access, addresses, groups, members
-from mailroom.directory.model import Allow
+from mailroom.directory.model import SYSTEM, Allow
 from mailroom.storage.ports import Tx
 from tests import make
 from tests.walks.town import Town
@@ -24,8 +24,10 @@ def _groups(tx: Tx) -> None:
         ("team", Allow.MEMBERS, ["amy@corp.example", "bob@corp.example", "all@corp.example"]),
     ):
         address = addresses.parse_new(f"{local}@corp.example")
-        made[local] = groups.create(tx, members.organisation(tx), address, name=local, members=named, allow=allow)
-    groups.add(tx, made["all"], ["team@corp.example"])
+        made[local] = groups.create(
+            tx, SYSTEM, members.organisation(tx), address, name=local, members=named, allow=allow
+        )
+    groups.add(tx, SYSTEM, made["all"], ["team@corp.example"])
     carol = access.own_mailbox(tx, members.get(tx, "carol").id)
     bob = access.own_mailbox(tx, members.get(tx, "bob").id)
     assert carol is not None

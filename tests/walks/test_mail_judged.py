@@ -19,6 +19,7 @@ from mailroom.core.ids import ContentId
 from mailroom.delivery import reports
 from mailroom.directory import access, dkim_keys, policies
 from mailroom.directory.dkim_keys import KeyState
+from mailroom.directory.model import SYSTEM
 from mailroom.mailboxes import read
 from mailroom.mailboxes.model import FolderRole
 from mailroom.messaging import log
@@ -37,7 +38,7 @@ class Place:
     dns: dns.Names
 
     async def decide(self, name: str, value: str) -> None:
-        await self.town.app.store.write(partial(policies.change, name=name, value=value))
+        await self.town.app.store.write(partial(policies.change, by=SYSTEM, name=name, value=value))
 
     async def mails(self, role: FolderRole) -> list[bytes]:
         """Amy's mails in a folder, the oldest first."""

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from mailroom.core.settings import Egress, Listen, Settings
 from mailroom.directory import addresses, domains, members, model
+from mailroom.directory.model import SYSTEM, Users
 from mailroom.events import outbox
 from mailroom.mailboxes import create
 from mailroom.runtime.app import App
@@ -70,12 +71,14 @@ class Town:
 
 def _people(tx: Tx) -> None:
     organisation_id = members.found_organisation(tx, "Corp")
-    domains.add(tx, organisation_id, DOMAIN, state=model.DomainState.ACTIVE)
+    domains.add(tx, SYSTEM, organisation_id, DOMAIN, state=model.DomainState.ACTIVE)
     made = [
-        create.member(tx, organisation_id, userid, name=userid.capitalize(), password_hash="", role=role)
+        create.member(tx, SYSTEM, organisation_id, userid, name=userid.capitalize(), password_hash="", role=role)
         for userid, role in zip(PEOPLE, (model.Role.ADMINISTRATOR, model.Role.MEMBER, model.Role.MEMBER), strict=True)
     ]
-    create.public(tx, organisation_id, addresses.parse_new(f"sales@{DOMAIN}"), name="Sales", users=made)
+    create.public(
+        tx, SYSTEM, organisation_id, addresses.parse_new(f"sales@{DOMAIN}"), name="Sales", users=Users(tuple(made))
+    )
 
 
 def settings_for(database: str, data: Path) -> Settings:

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import dns.asyncresolver
 import httpx2
 import pytest_asyncio
 from argon2 import PasswordHasher
@@ -21,10 +22,16 @@ from mailroom.core.secrets import Secret
 from mailroom.core.settings import Settings
 from mailroom.delivery.accept import Acceptance
 from mailroom.directory import members
+from mailroom.directory.clients import ClientPasswords
 from mailroom.directory.credentials import Passwords
-from mailroom.directory.model import Verifiers
+from mailroom.directory.dkim_keys import DkimKeys
+from mailroom.directory.domain_checks import DomainChecks
+from mailroom.directory.model import SYSTEM, Verifiers
+from mailroom.mailboxes.export import Exports
 from mailroom.storage.engines import open_store
 from mailroom.storage.ports import Store
+from mailroom.storage.seal import Seal
+from mailroom.web.api.contract import House
 from mailroom.web.http import Web, application
 from tests import make
 from tests.stores import Watch
@@ -87,15 +94,20 @@ async def office(sqlite_url: str, watch: Watch, tmp_path: Path) -> AsyncIterator
     for userid, password in PASSWORDS.items():
         kept = Verifiers(await passwords.hash(Secret(password)))
         member_id = organisation.members[userid].id
-        await store.write(lambda tx, who=member_id, kept=kept: members.change_password(tx, who, kept))  # type: ignore[misc] # a lambda with defaults
+        await store.write(lambda tx, who=member_id, kept=kept: members.change_password(tx, SYSTEM, who, kept))  # type: ignore[misc] # a lambda with defaults
     acceptance = make.acceptance(store, tmp_path)
+    seal, settings = Seal.open(tmp_path / "secret.key"), Settings(public_url=ORIGIN)
+    checks = DomainChecks(store, DkimKeys(store, seal), dns.asyncresolver.Resolver(configure=False), settings)
+    exports = Exports(store, acceptance.letters.bodies, tmp_path, 0)
     web = Web(
         store=store,
         bodies=acceptance.letters.bodies,
+        seal=seal,
         passwords=passwords,
+        house=House(make.logins(store, tmp_path), ClientPasswords(store, passwords, seal), checks, exports),
         clock=watch,
         new_id=ids.new,
-        settings=Settings(public_url=ORIGIN),
+        settings=settings,
         ready=lambda: asyncio.sleep(0, result=True),
         stopping=asyncio.Event(),
     )

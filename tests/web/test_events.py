@@ -16,7 +16,7 @@ import httpx2
 from mailroom.core.ids import MemberId
 from mailroom.core.settings import Limits
 from mailroom.directory import members
-from mailroom.directory.model import MemberStatus
+from mailroom.directory.model import SYSTEM, MemberStatus
 from mailroom.runtime.http import Server
 from mailroom.web.mail.events import Places
 from tests import make
@@ -99,7 +99,7 @@ async def test_mail_for_others_is_not(office: Office) -> None:
 
 async def test_the_stream_of_a_member_who_is_shut_out_ends(office: Office) -> None:
     async with served(office) as here, listening(here) as lines:
-        await office.store.write(lambda tx: members.change_status(tx, "amy", MemberStatus.DISABLED))
+        await office.store.write(lambda tx: members.change_status(tx, SYSTEM, "amy", MemberStatus.DISABLED))
         await office.deliver(make.mail())
         assert await anext(lines) == "event: end"
         assert [line async for line in lines] == ["data:"]

@@ -12,6 +12,7 @@ from functools import partial
 import pytest
 
 from mailroom.core.ids import MailboxId
+from mailroom.directory.model import SYSTEM
 from mailroom.mailboxes import quota
 from mailroom.mailboxes.model import Flag, FolderRole, MailboxStatus
 from tests import make
@@ -65,7 +66,7 @@ async def test_an_empty_folder_says_what_to_do(office: Office) -> None:
 
 async def test_who_has_no_mailbox_is_told_whom_to_ask(office: Office) -> None:
     mailbox_id = office.organisation.mailboxes["bob"]
-    await office.store.write(lambda tx: quota.change_status(tx, mailbox_id, MailboxStatus.DISABLED))
+    await office.store.write(lambda tx: quota.change_status(tx, SYSTEM, mailbox_id, MailboxStatus.DISABLED))
     page = await (await office.signed_in("bob")).get("/")
     assert "Ask your administrator" in page.text
 
@@ -300,7 +301,7 @@ async def test_a_part_that_is_not_there(office: Office) -> None:
 
 async def test_a_disabled_public_mailbox_is_gone_from_the_side(office: Office) -> None:
     support, mailbox_id = await office.inbox("support"), MailboxId(office.organisation.mailboxes["support"])
-    await office.store.write(lambda tx: quota.change_status(tx, mailbox_id, MailboxStatus.DISABLED))
+    await office.store.write(lambda tx: quota.change_status(tx, SYSTEM, mailbox_id, MailboxStatus.DISABLED))
     browser = await office.signed_in("amy")
     assert support not in (await browser.get("/", follow_redirects=True)).text
     assert (await browser.get(support)).status_code == 404

@@ -16,6 +16,7 @@ import pytest
 
 from mailroom.core.settings import Announce, Listen, Settings
 from mailroom.directory import certificates, policies, setup
+from mailroom.directory.model import SYSTEM
 from mailroom.senders.email import sts
 from tests.web.conftest import Office
 
@@ -181,7 +182,7 @@ async def test_mta_sts_is_published_as_the_administrator_says(office: Office) ->
     path = "http://mta-sts.corp.example/.well-known/mta-sts.txt"
     # RFC 8461 §8.3: who remembers another policy learns only from this that it is over.
     assert "\r\nmode: none\r\n" in (await client.get(path)).text
-    await office.store.write(partial(policies.change, name="mta_sts", value="enforce"))
+    await office.store.write(partial(policies.change, by=SYSTEM, name="mta_sts", value="enforce"))
     answer = await client.get(path)
     assert answer.headers["content-type"].startswith("text/plain")
     lines = answer.text.split("\r\n")

@@ -13,7 +13,7 @@ import pytest
 
 from mailroom.core.settings import Settings
 from mailroom.directory import members
-from mailroom.directory.model import MemberStatus
+from mailroom.directory.model import SYSTEM, MemberStatus
 from mailroom.web.auth import own_path
 from tests.web.conftest import ORIGIN, PASSWORDS, Office
 
@@ -74,7 +74,7 @@ async def test_signing_out_ends_the_session_on_the_server(office: Office) -> Non
 
 async def test_a_disabled_member_is_out_at_once(office: Office) -> None:
     browser = await office.signed_in("amy")
-    await office.store.write(lambda tx: members.change_status(tx, "amy", MemberStatus.DISABLED))
+    await office.store.write(lambda tx: members.change_status(tx, SYSTEM, "amy", MemberStatus.DISABLED))
     assert (await browser.get("/")).status_code == 303
     answer = await browser.post("/sign-in", data={"name": "amy", "password": PASSWORDS["amy"]})
     assert answer.status_code == 401

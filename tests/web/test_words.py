@@ -54,7 +54,7 @@ def of_things_that_refusals_name() -> Iterator[str]:
 
 
 def of_mails_we_write() -> Iterator[str]:
-    for folder in ("notify", "delivery"):
+    for folder in ("notify", "delivery", "directory"):
         for _, _, said, _, _ in extract_from_dir(SOURCE / folder, keywords={"N_": None}):
             yield said[0] if isinstance(said, tuple) else said
 

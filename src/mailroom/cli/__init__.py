@@ -23,8 +23,16 @@ from mailroom.cli import verb
 from mailroom.core import log
 from mailroom.core.errors import Refusal
 
-# Each is a module here, with its `app`.
-VERBS = ("init", "serve", "sandbox", "docs", "domain", "member", "mailbox", "group", "notify", "policy", "queue")
+# The modules of each: the first has its `app`, others add to that.
+VERBS: dict[str, tuple[str, ...]] = {
+    **{name: (name,) for name in ("init", "serve", "sandbox", "docs", "openapi", "domain", "department", "tag")},
+    "member": ("member", "life"),
+    "mailbox": ("mailbox", "life", "copies"),
+    "export": ("copies",),
+    **{name: (name,) for name in ("bin", "group", "key", "notify", "policy", "queue", "job", "audit")},
+}
+# What Typer would let each verb offer; that completes nothing, since `mailroom` is the program.
+_COMPLETION = ("install_completion", "show_completion")
 
 
 class _Verbs(TyperGroup):
@@ -36,8 +44,10 @@ class _Verbs(TyperGroup):
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         if cmd_name not in self.commands:
             return None
-        verb = get_command(importlib.import_module(f"mailroom.cli.{cmd_name}").app)
+        modules = [importlib.import_module(f"mailroom.cli.{name}") for name in VERBS[cmd_name]]
+        verb = get_command(modules[0].app)
         verb.name = cmd_name
+        verb.params = [param for param in verb.params if param.name not in _COMPLETION]
         return verb
 
 

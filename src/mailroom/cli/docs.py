@@ -24,7 +24,7 @@ app = typer.Typer()
 def docs(
     into: Annotated[Path, typer.Option(help="The folder to write to.")] = Path("docs/reference"),
 ) -> None:
-    """Write the reference pages: settings, policies, errors, sender kinds."""
+    """Write the reference pages: REST, settings, policies, errors, sender kinds."""
     into.mkdir(parents=True, exist_ok=True)
     for name, page in pages().items():
         (into / name).write_text(page, encoding="utf-8")
@@ -34,7 +34,11 @@ def pages() -> dict[str, str]:
     """Every page by its file name."""
     kinds = ("kind", "setting", "values", "meaning")
     settings = ("key", "default", "meaning")
+    from mailroom.web.api import catalogue  # noqa: PLC0415 # only this verb needs what describes shapes
+
+    operations = ((f"`{one.method} {one.path}`", one.summary) for one in catalogue.OPERATIONS)
     return {
+        "api.md": _page("REST", _API, ("request", "what it does"), operations),
         "errors.md": _page("Errors", _ERRORS, ("code", "kind", "sentence"), _errors()),
         "sender-kinds.md": _page("Sender kinds", _KINDS, kinds, _kinds()),
         "policies.md": _page("Policies", _POLICIES, ("policy", "default", "values", "meaning"), _policies()),
@@ -42,6 +46,9 @@ def pages() -> dict[str, str]:
     }
 
 
+_API = """\
+Under `/api/v1`. How to use it: [the guide](../guide/api.md). All of it, with its shapes: `mailroom openapi`, or
+`/api/openapi.json` of a running server."""
 _SETTINGS = """\
 `mailroom.toml` in the working folder, or the file that `--config` or `MAILROOM_CONFIG` names; then the environment:
 `MAILROOM_<KEY>`, nested with `__`, lists joined by commas. An unknown key is an error. Only what a process needs to
@@ -78,8 +85,11 @@ def _policies() -> Iterator[tuple[str, str, str, str]]:
 
 
 def _errors() -> Iterator[tuple[str, str, str]]:
-    found = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, Refusal)]
-    for kind in sorted(found, key=lambda each: each.code):
+    from mailroom.web import refusals  # noqa: PLC0415 # likewise
+
+    named = (*vars(refusals).values(), *vars(errors).values())  # of those with one code the general one
+    found = {kind.code: kind for kind in named if isinstance(kind, type) and issubclass(kind, Refusal)}
+    for kind in sorted(found.values(), key=lambda each: each.code):
         yield f"`{kind.code}`", kind.kind.value, kind.sentence
 
 

@@ -11,13 +11,15 @@ import typer
 
 from mailroom.cli import verb
 from mailroom.core import clock
-from mailroom.core.settings import Settings
 from mailroom.delivery import reports as reports_
-from mailroom.directory import domains, members, policies, proof, setup
-from mailroom.directory.model import Domain, DomainState
+from mailroom.directory import domains, members, proof
+from mailroom.directory.domains import Look
+from mailroom.directory.model import Domain
+from mailroom.storage.ports import Tx
 
 if TYPE_CHECKING:
     from mailroom.directory.dkim_keys import DkimKey
+    from mailroom.directory.dns_records import DnsRecord
     from mailroom.runtime.app import App
 
 app = typer.Typer(help="The domains that mail is taken for.", no_args_is_help=True)
@@ -28,7 +30,7 @@ def add(context: typer.Context, name: str, as_json: verb.AsJson = False) -> None
     """Add a domain. It takes mail once its MX records prove it: see `check`."""
 
     async def work(app: App) -> Domain:
-        added = await app.store.write(lambda tx: domains.add(tx, members.organisation(tx), name))
+        added = await app.store.write(lambda tx: domains.add(tx, verb.operator(), members.organisation(tx), name))
         await app.dkim_keys.ensure(added.name)
         return added
 
@@ -38,41 +40,57 @@ def add(context: typer.Context, name: str, as_json: verb.AsJson = False) -> None
 
 @app.command("list")
 def list_(context: typer.Context, as_json: verb.AsJson = False) -> None:
-    """List the domains."""
-    found = verb.read(context, domains.every)
-    verb.rows(("name", "state"), [{"name": one.name, "state": one.state.value} for one in found], as_json=as_json)
+    """List the domains, and what the last look at their MX records has shown."""
+
+    def work(tx: Tx) -> list[dict[str, Any]]:
+        return [_looked(domains.look(tx, one.name)) for one in domains.every(tx)]
+
+    verb.rows(("name", "state", "finding", "checked", "next_check"), verb.read(context, work), as_json=as_json)
+
+
+def _looked(look: Look) -> dict[str, Any]:
+    standing = look.standing
+    return {
+        "name": look.domain.name,
+        "state": look.domain.state.value,
+        "finding": look.finding.value if look.finding else None,
+        "reason": look.reason(verb.language()),
+        "mx": list(look.hosts),
+        "resolver": look.resolver,
+        "checked": None if look.checked_at is None else clock.iso(look.checked_at),
+        "next_check": None if standing.check_at is None else clock.iso(standing.check_at),
+    }
 
 
 @app.command()
-def records(context: typer.Context, name: str, as_json: verb.AsJson = False) -> None:
-    """Print the DNS records to set."""
-
-    async def work(app: App) -> list[dict[str, str]]:
-        keys = await app.dkim_keys.ensure(name)
-        mode = await app.store.read(lambda tx: policies.get(tx, "mta_sts"))
-        return records_of(keys[0].domain, app.settings, keys, mta_sts=mode)
-
-    verb.rows(("type", "name", "value"), verb.run(context, work), as_json=as_json)
+def show(context: typer.Context, name: str, as_json: verb.AsJson = False) -> None:
+    """Show a domain: its state, what the last look has shown, and when the next one is due."""
+    verb.one(_looked(verb.read(context, lambda tx: domains.look(tx, name))), as_json=as_json)
 
 
-def records_of(name: str, settings: Settings, keys: Sequence[DkimKey], *, mta_sts: str) -> list[dict[str, str]]:
-    """The records that bring a domain's mail here, tell others that we may send as it and what signs it, and how
-    programs find us.
-    """
-    hosts = settings.mx_hosts or (settings.hostname,)
-    return [
-        *({"type": "MX", "name": name, "value": f"{10 * place} {host}."} for place, host in enumerate(hosts, 1)),
-        {"type": "TXT", "name": name, "value": "v=spf1 mx ~all"},
-        *({"type": "TXT", "name": key.name, "value": key.record} for key in keys),
-        {"type": "TXT", "name": f"_dmarc.{name}", "value": f"v=DMARC1; p=none; rua=mailto:postmaster@{name}"},
-        {"type": "TXT", "name": f"_mta-sts.{name}", "value": setup.sts_record(settings, mta_sts)},
-        {"type": "TXT", "name": f"_smtp._tls.{name}", "value": f"v=TLSRPTv1; rua=mailto:postmaster@{name}"},
-        *({"type": "SRV", "name": place, "value": value} for place, value in setup.srv_records(name, settings)),
-        *(
-            {"type": "CNAME", "name": f"{host}.{name}", "value": f"{setup.web_host(settings)}."}
-            for host in ("autoconfig", "autodiscover", "mta-sts")
-        ),
-    ]
+@app.command()
+def records(
+    context: typer.Context,
+    name: str,
+    check_: Annotated[bool, typer.Option("--check", help="Ask the DNS now what it has in their place.")] = False,
+    as_json: verb.AsJson = False,
+) -> None:
+    """Print the DNS records to set; with --check also what the DNS has."""
+
+    async def work(app: App) -> list[dict[str, Any]]:
+        wanted = await app.checks.wanted(name)
+        if not check_:
+            return [record_shown(one) for one in wanted]
+        compared = await app.checks.compare(wanted)
+        return [record_shown(one.record) | {"verdict": one.verdict.value, "found": one.found} for one in compared]
+
+    columns = ("type", "name", "value", *(("verdict", "found") if check_ else ()))
+    verb.rows(columns, verb.run(context, work), as_json=as_json)
+
+
+def record_shown(record: DnsRecord) -> dict[str, Any]:
+    """A record to set, as it is printed."""
+    return {"type": record.type, "name": record.name, "value": record.value}
 
 
 @app.command()
@@ -124,42 +142,29 @@ def _report(one: reports_.Kept) -> dict[str, Any]:
 
 @app.command()
 def check(context: typer.Context, name: str, as_json: verb.AsJson = False) -> None:
-    """Look at the domain's MX records; when they name this server, the domain becomes active."""
-
-    async def work(app: App) -> tuple[proof.Proof, DomainState]:
-        domain = await app.store.read(lambda tx: domains.get(tx, name))
-        settings = app.settings
-        found = await proof.look(
-            proof.resolver(settings.resolver), domain.name, ours=settings.mx_hosts or (settings.hostname,)
-        )
-        changed = await app.store.write(
-            lambda tx: domains.change_state(tx, name, proof.next_state(domains.get(tx, name).state, found))
-        )
-        return found, changed.state
-
-    found, state = verb.run(context, work)
-    verb.one(
-        {"name": name, "state": state.value, "finding": found.finding.value, "reason": found.reason, "mx": found.hosts},
-        as_json=as_json,
-    )
-    if found.finding is not proof.Finding.PROVEN:
-        typer.echo(f"{found.finding}: {found.reason}", err=True)
+    """Look at the domain's records now; when the MX records name this server, the domain becomes active. Until then a
+    running server looks again by itself.
+    """
+    look = verb.run(context, lambda app: app.checks.check(verb.operator(), name))
+    verb.one(_looked(look), as_json=as_json)
+    if look.finding is not None and look.finding is not proof.Finding.PROVEN:
+        typer.echo(f"{look.finding}: {look.reason(verb.language())}", err=True)
         raise typer.Exit(1)
 
 
 @app.command()
 def disable(context: typer.Context, name: str) -> None:
-    """Take and send no mail for the domain; everything is kept. `check` brings an enabled domain back."""
-    verb.write(context, lambda tx: domains.change_state(tx, name, DomainState.DISABLED))
+    """Take and send no mail for the domain; everything is kept."""
+    verb.write(context, lambda tx: domains.disable(tx, verb.operator(), name))
 
 
 @app.command()
 def enable(context: typer.Context, name: str) -> None:
-    """Let a disabled domain be proven again: it takes mail after the next good `check`."""
-    verb.write(context, lambda tx: domains.enable(tx, name))
+    """Let a disabled domain be proven again: a running server looks at its records at once."""
+    verb.write(context, lambda tx: domains.enable(tx, verb.operator(), name))
 
 
 @app.command()
 def remove(context: typer.Context, name: str) -> None:
     """Forget a domain that no address uses any more."""
-    verb.write(context, lambda tx: domains.remove(tx, name))
+    verb.write(context, lambda tx: domains.remove(tx, verb.operator(), name))

@@ -42,7 +42,9 @@ def add(
     def work(tx: Tx) -> dict[str, Any]:
         organisation = members.organisation(tx)
         new = addresses.parse_new(address)
-        group = groups.create(tx, organisation, new, name=name, members=member, allow=allow, senders=sender)
+        group = groups.create(
+            tx, verb.operator(), organisation, new, name=name, members=member, allow=allow, senders=sender
+        )
         return _row(group)
 
     verb.one(verb.write(context, work), as_json=as_json)
@@ -82,7 +84,7 @@ def show(context: typer.Context, address: str, as_json: verb.AsJson = False) -> 
 @app.command()
 def rename(context: typer.Context, address: str, name: str) -> None:
     """Call the group something else; its address stays."""
-    verb.write(context, lambda tx: groups.rename(tx, _at(tx, address), name))
+    verb.write(context, lambda tx: groups.rename(tx, verb.operator(), _at(tx, address), name))
 
 
 @app.command()
@@ -93,19 +95,19 @@ def allow(
     sender: Senders = [],  # noqa: B006 # Typer reads it, nobody changes it
 ) -> None:
     """Decide who may send to the group."""
-    verb.write(context, lambda tx: groups.allow(tx, _at(tx, address), whom, senders=sender))
+    verb.write(context, lambda tx: groups.allow(tx, verb.operator(), _at(tx, address), whom, senders=sender))
 
 
 @app.command()
 def remove(context: typer.Context, address: str) -> None:
     """Give the group and its address up."""
-    verb.write(context, lambda tx: groups.delete(tx, _at(tx, address)))
+    verb.write(context, lambda tx: groups.delete(tx, verb.operator(), _at(tx, address)))
 
 
 @members_.command("add")
 def members_add(context: typer.Context, address: str, member: Members) -> None:
     """Let these addresses be members too."""
-    verb.write(context, lambda tx: groups.add(tx, _at(tx, address), member))
+    verb.write(context, lambda tx: groups.add(tx, verb.operator(), _at(tx, address), member))
 
 
 @members_.command("remove")
@@ -115,6 +117,6 @@ def members_remove(context: typer.Context, address: str, member: Members) -> Non
     def work(tx: Tx) -> None:
         group = _at(tx, address)
         for one in member:
-            groups.remove(tx, group, one)
+            groups.remove(tx, verb.operator(), group, one)
 
     verb.write(context, work)

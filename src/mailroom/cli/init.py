@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mailroom.cli import verb
-from mailroom.cli.domain import records_of
-from mailroom.directory import addresses, credentials, domains, members, policies
+from mailroom.cli.domain import record_shown
+from mailroom.directory import addresses, credentials, domains, members
 from mailroom.directory.model import Role, Verifiers
 from mailroom.directory.names import canonical_domain
 from mailroom.mailboxes import create
@@ -44,8 +44,7 @@ def init(
         await app.store.write(
             lambda tx: found(tx, organisation=organisation or name, domain=name, admin=admin, password_hash=hashed)
         )
-        mode = await app.store.read(lambda tx: policies.get(tx, "mta_sts"))
-        return records_of(name, app.settings, await app.dkim_keys.ensure(name), mta_sts=mode)
+        return [record_shown(one) for one in await app.checks.wanted(name)]
 
     place: verb.Place = context.obj
     settings = place.settings()
@@ -63,5 +62,8 @@ def init(
 def found(tx: Tx, *, organisation: str, domain: str, admin: str, password_hash: Verifiers) -> None:
     """The use case: all of it or nothing."""
     organisation_id = members.found_organisation(tx, organisation)
-    domains.add(tx, organisation_id, domain)
-    create.member(tx, organisation_id, admin, name=admin, password_hash=password_hash, role=Role.ADMINISTRATOR)
+    domains.add(tx, verb.operator(), organisation_id, domain)
+    creator = create.member(
+        tx, verb.operator(), organisation_id, admin, name=admin, password_hash=password_hash, role=Role.ADMINISTRATOR
+    )
+    members.mark_creator(tx, creator)

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -16,9 +16,10 @@ from mailroom.core.ids import ClientPasswordId
 from mailroom.delivery import rules
 from mailroom.delivery.rules import AutoReply, Forwarding
 from mailroom.directory import access as directory_access
-from mailroom.directory import addresses, clients, members
-from mailroom.directory.model import ClientPassword, Service
-from mailroom.mailboxes import access, create, quota, read
+from mailroom.directory import addresses, clients, departments, members, tags
+from mailroom.directory import users as users_
+from mailroom.directory.model import ClientPassword, Service, Users
+from mailroom.mailboxes import access, create, public, quota, read, rename
 from mailroom.mailboxes.model import Mailbox, MailboxKind, MailboxStatus
 from mailroom.storage.ports import Tx
 
@@ -32,6 +33,8 @@ password = typer.Typer(help="Passwords of a mailbox for mail programs.", no_args
 app.add_typer(password, name="password")
 
 _COLUMNS = ("address", "kind", "name", "status", "used", "quota")
+_DISABLED = frozenset({MailboxStatus.DISABLED, MailboxStatus.DEPARTMENT_DISABLED})
+_SENT_MOST = 10_000
 _PASSWORD_COLUMNS = ("id", "remark", "services", "created", "last_used", "last_used_from")
 
 
@@ -40,15 +43,41 @@ def create_public(
     context: typer.Context,
     address: str,
     name: Annotated[str, typer.Option(help="What the mailbox is called.")],
-    user: Annotated[list[str], typer.Option(help="A member who uses it; repeat for more.")],
+    user: Annotated[list[str] | None, typer.Option(help="A member who uses it; repeat for more.")] = None,
+    department: Annotated[list[str] | None, typer.Option(help="A department whose members use it, by path.")] = None,
+    tag: Annotated[list[str] | None, typer.Option(help="A tag whose bearers use it.")] = None,
     as_json: verb.AsJson = False,
 ) -> None:
     """Make a mailbox that several members use."""
 
     def work(tx: Tx) -> dict[str, Any]:
-        users = [members.get(tx, userid) for userid in user]
-        create.public(tx, members.organisation(tx), addresses.parse_new(address), name=name, users=users)
-        return _shown(tx, access.by_address(tx, addresses.parse(address)))
+        new, users = addresses.parse_new(address), _users(tx, user, department, tag)
+        made = create.public(tx, verb.operator(), members.organisation(tx), new, name=name, users=users)
+        return _shown(tx, read.mailbox(tx, made))
+
+    verb.one(verb.write(context, work), as_json=as_json)
+
+
+def _users(tx: Tx, user: list[str] | None, department: list[str] | None, tag: list[str] | None) -> Users:
+    return Users(
+        tuple(members.get(tx, one) for one in user or ()),
+        tuple(departments.at(tx, one) for one in department or ()),
+        tuple(tags.by_name(tx, one) for one in tag or ()),
+    )
+
+
+@app.command("create")
+def create_(
+    context: typer.Context,
+    address: str,
+    owner: Annotated[str, typer.Option(help="The userid of a member who has none.")],
+    as_json: verb.AsJson = False,
+) -> None:
+    """Make a member's own mailbox, where he was left without one."""
+
+    def work(tx: Tx) -> dict[str, Any]:
+        made = create.personal(tx, verb.operator(), members.get(tx, owner), addresses.parse_new(address))
+        return _shown(tx, read.mailbox(tx, made))
 
     verb.one(verb.write(context, work), as_json=as_json)
 
@@ -65,36 +94,112 @@ def _shown(tx: Tx, mailbox: Mailbox) -> dict[str, Any]:
 
 
 @app.command("list")
-def list_(context: typer.Context, as_json: verb.AsJson = False) -> None:
+def list_(
+    context: typer.Context,
+    disabled: Annotated[
+        bool, typer.Option("--disabled", help="Only those that are, by themselves or with a department.")
+    ] = False,
+    as_json: verb.AsJson = False,
+) -> None:
     """List the mailboxes."""
-    found = verb.read(context, lambda tx: [_shown(tx, mailbox) for mailbox in read.mailboxes(tx)])
+    wanted = _DISABLED if disabled else frozenset(MailboxStatus)
+    found = verb.read(context, lambda tx: [_shown(tx, one) for one in read.mailboxes(tx) if one.status in wanted])
     verb.rows(_COLUMNS, found, as_json=as_json)
 
 
 @app.command()
 def show(context: typer.Context, address: str, as_json: verb.AsJson = False) -> None:
-    """Show one mailbox: aliases, users, folders (unseen mails/all)."""
+    """Show one mailbox: its addresses, whom it is given to and who uses it, folders (unseen mails/all)."""
 
     def work(tx: Tx) -> dict[str, Any]:
         mailbox = access.by_address(tx, addresses.parse(address))
-        users = directory_access.users(tx, mailbox.id) if mailbox.kind is MailboxKind.PUBLIC else []
         folders = [
             {"name": folder.name, "mails": folder.mails, "unseen": folder.unseen}
             for folder in read.folders(tx, mailbox.id)
         ]
         return _shown(tx, mailbox) | {
             "aliases": addresses.aliases(tx, mailbox.id),
-            "users": users,
+            "former": addresses.former(tx, mailbox.id),
+            **_given(users_.of(tx, mailbox.id)),
+            "users": directory_access.users(tx, mailbox.id) if mailbox.kind is MailboxKind.PUBLIC else [],
             "folders": folders if as_json else [f"{one['name']} ({one['unseen']}/{one['mails']})" for one in folders],
         }
 
     verb.one(verb.read(context, work), as_json=as_json)
 
 
+def _given(users: Users) -> dict[str, Any]:
+    return {
+        "members": [one.userid for one in users.members],
+        "departments": [one.path for one in users.departments],
+        "tags": [one.name for one in users.tags],
+    }
+
+
+@app.command()
+def users(  # noqa: PLR0913 # options, three to add and three to remove
+    context: typer.Context,
+    address: str,
+    add_user: Annotated[list[str] | None, typer.Option(help="A member who uses it too; repeat for more.")] = None,
+    add_department: Annotated[list[str] | None, typer.Option(help="A department, by path.")] = None,
+    add_tag: Annotated[list[str] | None, typer.Option(help="A tag.")] = None,
+    remove_user: Annotated[list[str] | None, typer.Option(help="A member who was named and is no more.")] = None,
+    remove_department: Annotated[list[str] | None, typer.Option(help="A department, by path.")] = None,
+    remove_tag: Annotated[list[str] | None, typer.Option(help="A tag.")] = None,
+    as_json: verb.AsJson = False,
+) -> None:
+    """Say whom a public mailbox is given to. Who is removed loses it at once, with what he has open."""
+
+    def work(tx: Tx) -> tuple[Users, int]:
+        mailbox_id = access.by_address(tx, addresses.parse(address)).id
+        more = _users(tx, add_user, add_department, add_tag)
+        fewer = _users(tx, remove_user, remove_department, remove_tag)
+        return (
+            users_.change(tx, verb.operator(), mailbox_id, add=more, remove=fewer),
+            len(clients.of(tx, mailbox_id)) if fewer else 0,
+        )
+
+    given, passwords = verb.write(context, work)
+    verb.one(_given(given), as_json=as_json)
+    if passwords:
+        typer.echo(
+            f"Whoever knows one of its {passwords} client passwords still gets in: mailroom mailbox password list",
+            err=True,
+        )
+
+
+@app.command("name")
+def name_(context: typer.Context, address: str, name: str) -> None:
+    """Call a public mailbox something else; its address stays."""
+    verb.write(
+        context,
+        lambda tx: public.rename(tx, verb.operator(), access.by_address(tx, addresses.parse(address)).id, name),
+    )
+
+
+@app.command()
+def sent(
+    context: typer.Context,
+    address: str,
+    limit: Annotated[int, typer.Option(help="The latest so many.", min=1, max=_SENT_MOST)] = 50,
+    as_json: verb.AsJson = False,
+) -> None:
+    """Show who sent what from a public mailbox, as far as it still lies in Sent; the newest first."""
+
+    def work(tx: Tx) -> list[dict[str, Any]]:
+        mailbox = access.by_address(tx, addresses.parse(address))
+        return [
+            {"at": clock.iso(one.at), "by": one.userid or None, "to": one.recipients, "subject": one.subject}
+            for one in public.sent(tx, mailbox.id, limit=limit)
+        ]
+
+    verb.rows(("at", "by", "to", "subject"), verb.read(context, work), as_json=as_json)
+
+
 def _change_status(context: typer.Context, address: str, status: MailboxStatus) -> None:
     verb.write(
         context,
-        lambda tx: quota.change_status(tx, access.by_address(tx, addresses.parse(address)).id, status),
+        lambda tx: quota.change_status(tx, verb.operator(), access.by_address(tx, addresses.parse(address)).id, status),
     )
 
 
@@ -117,7 +222,10 @@ def quota_(
     octets: Annotated[int, typer.Argument(help="0: no limit.", min=0, max=verb.LARGEST)],
 ) -> None:
     """Set how much the mailbox may hold."""
-    verb.write(context, lambda tx: quota.change(tx, access.by_address(tx, addresses.parse(address)).id, octets))
+    verb.write(
+        context,
+        lambda tx: quota.change(tx, verb.operator(), access.by_address(tx, addresses.parse(address)).id, octets),
+    )
 
 
 @app.command()
@@ -161,7 +269,7 @@ def auto_reply(
     def work(tx: Tx) -> dict[str, Any]:
         mailbox_id = access.by_address(tx, addresses.parse(address)).id
         if text or off:
-            reply = AutoReply(text, subject, begins_at=_moment(from_), ends_at=_moment(until))
+            reply = AutoReply(text, subject, begins_at=verb.moment(from_), ends_at=verb.moment(until))
             rules.reply(tx, mailbox_id, None if off else reply)
         auto = rules.get(tx, mailbox_id).reply
         return {
@@ -174,26 +282,25 @@ def auto_reply(
     verb.one(verb.write(context, work), as_json=as_json)
 
 
-def _moment(time: datetime | None) -> int | None:
-    """In milliseconds; a time without zone is of UTC."""
-    return None if time is None else int(time.replace(tzinfo=time.tzinfo or UTC).timestamp()) * clock.SECOND
-
-
 @alias.command("add")
 def alias_add(context: typer.Context, address: str, new: Annotated[str, typer.Argument(metavar="ALIAS")]) -> None:
     """Let the mailbox answer to one more address."""
     verb.write(
         context,
-        lambda tx: create.alias(tx, access.by_address(tx, addresses.parse(address)).id, addresses.parse_new(new)),
+        lambda tx: create.alias(
+            tx, verb.operator(), access.by_address(tx, addresses.parse(address)).id, addresses.parse_new(new)
+        ),
     )
 
 
 @alias.command("remove")
 def alias_remove(context: typer.Context, address: str, old: Annotated[str, typer.Argument(metavar="ALIAS")]) -> None:
-    """Take an address away from the mailbox; mail to it is refused from now on."""
+    """Take an alias or a former address away from the mailbox; mail to it is refused from now on."""
     verb.write(
         context,
-        lambda tx: addresses.release(tx, addresses.parse(old), access.by_address(tx, addresses.parse(address)).id),
+        lambda tx: rename.forget(
+            tx, verb.operator(), access.by_address(tx, addresses.parse(address)).id, addresses.parse(old)
+        ),
     )
 
 
@@ -211,7 +318,9 @@ def password_add(
 
     async def work(app: App) -> dict[str, Any]:
         mailbox = await app.store.read(lambda tx: access.by_address(tx, addresses.parse(address)))
-        made, shown = await app.client_passwords.create(mailbox.id, remark=remark, services=tuple(service or Service))
+        made, shown = await app.client_passwords.create(
+            verb.operator(), mailbox.id, remark=remark, services=tuple(service or Service)
+        )
         return {"password": shown.reveal()} | _password_shown(made)
 
     verb.one(verb.run(context, work), as_json=as_json)
@@ -249,6 +358,6 @@ def password_revoke(
 
     def work(tx: Tx) -> None:
         mailbox = access.by_address(tx, addresses.parse(address))
-        clients.revoke(tx, mailbox.id, ClientPasswordId(which))
+        clients.revoke(tx, verb.operator(), mailbox.id, ClientPasswordId(which))
 
     verb.write(context, work)

@@ -21,4 +21,4 @@ def show(context: typer.Context, as_json: verb.AsJson = False) -> None:
 @app.command("set")
 def set_(context: typer.Context, name: str, value: str) -> None:
     """Decide one; it counts from the next mail on. docs/reference/policies.md says what each of them means."""
-    verb.write(context, lambda tx: policies.change(tx, name, value))
+    verb.write(context, lambda tx: policies.change(tx, verb.operator(), name, value))

@@ -5,23 +5,27 @@
 from __future__ import annotations
 
 import asyncio
+import getpass
 import json
 import locale
 import os
 import sys
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 from rich.cells import cell_len
 
+from mailroom.core import clock
 from mailroom.core import settings as settings_
 from mailroom.core.errors import InvalidValue, Refusal
 from mailroom.core.secrets import Secret
 from mailroom.core.settings import DATABASE, Settings
 from mailroom.core.text import sentence
+from mailroom.directory.model import Actor, ActorKind
 from mailroom.runtime.rows import open_rows
 from mailroom.storage.ports import Store, Tx
 
@@ -96,6 +100,20 @@ def _settled(context: typer.Context) -> Settings:
     return settings
 
 
+def operator() -> Actor:
+    """Whoever runs this command, for the audit log: he may do everything, since he could open the store itself."""
+    try:
+        name = getpass.getuser()
+    except (KeyError, OSError):  # a user id without a name
+        name = str(os.getuid())
+    return Actor(ActorKind.OPERATOR, name, governs_all=True)
+
+
+def moment(time: datetime | None) -> int | None:
+    """In milliseconds; a time without zone is of UTC."""
+    return None if time is None else int(time.replace(tzinfo=time.tzinfo or UTC).timestamp()) * clock.SECOND
+
+
 def language() -> str:
     """The language of this terminal."""
     return os.environ.get("LC_ALL") or os.environ.get("LANG") or locale.getlocale()[0] or "en"
@@ -138,6 +156,8 @@ def _cell(value: Any) -> str:
         return ""
     if isinstance(value, list | tuple):
         return ", ".join(map(str, value))
+    if isinstance(value, dict):
+        return json.dumps(value, ensure_ascii=False)
     return str(value)
 
 

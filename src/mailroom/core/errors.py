@@ -58,6 +58,13 @@ class InvalidAddress(Refusal):
     sentence = "{address} is not an e-mail address."
 
 
+class InvalidDomain(InvalidAddress):
+    """A domain that cannot be one."""
+
+    code = "invalid_domain"
+    sentence = "{address} is not a domain."
+
+
 class NotFound(Refusal):
     """There is no such thing, or the asker may not know of it."""
 
@@ -79,7 +86,7 @@ class NameTaken(Refusal):
 
     kind = Kind.TAKEN
     code = "name_taken"
-    sentence = "There is already a {what} {name}."
+    sentence = "The {what} {name} is there already."
 
 
 class DomainNotActive(Refusal):
@@ -104,6 +111,70 @@ class MemberHasMailbox(Refusal):
     kind = Kind.CONFLICT
     code = "member_has_mailbox"
     sentence = "The member {userid} already has a mailbox."
+
+
+class NoPermission(Refusal):
+    """Who asks has no say over this."""
+
+    kind = Kind.FORBIDDEN
+    code = "no_permission"
+    sentence = "You have no permission to do this."
+
+
+class CannotDisable(Refusal):
+    """Nobody shuts himself out, and nobody shuts out who founded the organisation."""
+
+    kind = Kind.CONFLICT
+    code = "cannot_disable"
+    sentence = "{userid} cannot be disabled: it is the creator of the organisation, or you yourself."
+
+
+class TargetIsSource(Refusal):
+    """A mailbox cannot be copied into itself, nor given to who has it."""
+
+    kind = Kind.CONFLICT
+    code = "target_is_source"
+    sentence = "The target is the source: {address}."
+
+
+class TargetTooSmall(Refusal):
+    """What is to be copied does not fit into the target."""
+
+    kind = Kind.OVER_QUOTA
+    code = "target_too_small"
+    sentence = "{address} has room for {room} octets; {needed} are needed."
+
+
+class NotInBin(Refusal):
+    """The mailbox is not in the recycle bin, or its time there is over."""
+
+    kind = Kind.CONFLICT
+    code = "not_in_bin"
+    sentence = "{address} is not in the recycle bin, or its time there is over."
+
+
+class NotRunning(Refusal):
+    """The work has ended; there is nothing to cancel."""
+
+    kind = Kind.CONFLICT
+    code = "not_running"
+    sentence = "The job {job} is {state}."
+
+
+class AuditBroken(Refusal):
+    """Somebody has changed the audit log, or taken something out of it."""
+
+    kind = Kind.CONFLICT
+    code = "audit_broken"
+    sentence = "Entry {entry} of the audit log is not as it was written, or does not follow the one before it."
+
+
+class AuditCut(Refusal):
+    """Somebody has taken the last entries out of the audit log."""
+
+    kind = Kind.CONFLICT
+    code = "audit_cut"
+    sentence = "After entry {entry} something is missing from the audit log."
 
 
 class MailboxDisabled(Refusal):

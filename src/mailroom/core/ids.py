@@ -22,6 +22,11 @@ RecipientId = NewType("RecipientId", int)
 SenderId = NewType("SenderId", int)
 GroupId = NewType("GroupId", int)
 ClientPasswordId = NewType("ClientPasswordId", int)
+DepartmentId = NewType("DepartmentId", int)
+TagId = NewType("TagId", int)
+ApiKeyId = NewType("ApiKeyId", int)
+JobId = NewType("JobId", int)
+EntryId = NewType("EntryId", int)  # of the recycle bin
 
 NewId = Callable[[], str]
 

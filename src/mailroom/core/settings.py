@@ -170,7 +170,7 @@ def load(path: Path | None, environment: Mapping[str, str] = os.environ) -> Sett
         try:
             tree = tomllib.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError) as fault:
-            raise InvalidValue(name=str(path), reason=str(fault)) from fault
+            raise InvalidValue(name=str(path), reason=getattr(fault, "strerror", None) or str(fault)) from fault
     for name, value in environment.items():
         if name.startswith("MAILROOM_") and name != "MAILROOM_CONFIG":
             _plant(tree, name.removeprefix("MAILROOM_").lower().split("__"), value)

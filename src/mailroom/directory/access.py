@@ -11,19 +11,8 @@ from mailroom.directory import queries
 from mailroom.storage.ports import Tx
 
 
-def grant(tx: Tx, mailbox_id: MailboxId, member_id: MemberId) -> None:
-    """Let the member use a public mailbox. Doing it again is harmless."""
-    queries.access.add(tx, mailbox_id, member_id)
-
-
-def revoke(tx: Tx, mailbox_id: MailboxId, member_id: MemberId) -> None:
-    """End the member's use of a public mailbox; open sessions notice."""
-    queries.access.remove(tx, mailbox_id, member_id)
-    recheck(tx, mailbox_id)
-
-
 def users(tx: Tx, mailbox_id: MailboxId) -> Sequence[str]:
-    """The userids of the members who use a public mailbox."""
+    """The userids of all members who use a public mailbox, through themselves, a department or a tag."""
     return queries.access.userids(tx, mailbox_id)
 
 

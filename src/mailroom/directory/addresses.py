@@ -9,12 +9,12 @@ import unicodedata
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from mailroom.core.errors import AddressTaken, InvalidAddress, NotFound
+from mailroom.core.errors import AddressTaken, DomainNotActive, InvalidAddress, NotFound
 from mailroom.core.ids import GroupId, MailboxId
 from mailroom.directory import domains, queries
-from mailroom.directory.model import AddressRole, Domain, Lease
+from mailroom.directory.model import AddressRole, Lease
 from mailroom.directory.names import canonical_domain
-from mailroom.storage.ports import Conflict, Tx
+from mailroom.storage.ports import Tx
 
 _LOCAL_MOST = 64  # octets: RFC 5321 §4.5.3.1.1
 # What every domain answers to, whoever has the address or nobody: RFC 5321 §4.5.1, RFC 2142 §4.
@@ -63,37 +63,60 @@ def parse_new(text: str) -> Address:
 
 def take(tx: Tx, address: Address, mailbox_id: MailboxId, role: AddressRole) -> None:
     """Give the address to the mailbox. Raises `AddressTaken`, `NotFound` (no such domain)."""
-    domain = _free(tx, address)
-    try:
-        queries.addresses.add(tx, str(address), domain.id, mailbox_id, role)
-    except Conflict as taken:  # two at once: the other was first
-        raise AddressTaken(address=str(address), by="mailbox") from taken
+    domain = domains.get(tx, address.domain)
+    if not queries.addresses.add(tx, str(address), domain.id, mailbox_id, role):
+        raise _taken(tx, address)
 
 
 def take_for_group(tx: Tx, address: Address, group_id: GroupId) -> None:
     """Give the address to a mailing group. Raises as `take` does."""
-    domain = _free(tx, address)
-    try:
-        queries.addresses.add_for_group(tx, str(address), domain.id, group_id)
-    except Conflict as taken:
-        raise AddressTaken(address=str(address), by="group") from taken
-
-
-def _free(tx: Tx, address: Address) -> Domain:
-    """The domain of an address that nobody has."""
     domain = domains.get(tx, address.domain)
+    if not queries.addresses.add_for_group(tx, str(address), domain.id, group_id):
+        raise _taken(tx, address)
+
+
+def ask_free(tx: Tx, address: Address) -> None:
+    """Whether nobody has the address; who takes it next decides. Raises `AddressTaken`."""
+    if queries.addresses.lease(tx, str(address)) is not None:
+        raise _taken(tx, address)
+
+
+def _taken(tx: Tx, address: Address) -> AddressTaken:
     holder = queries.addresses.lease(tx, str(address))
-    if holder is not None:
-        raise AddressTaken(address=str(address), by=queries.addresses.holder_kind(tx, holder))
-    return domain
+    # None: its holder has given it up since; who tries again gets it.
+    return AddressTaken(address=str(address), by=queries.addresses.holder_kind(tx, holder) if holder else "alias")
 
 
 def release(tx: Tx, address: Address, mailbox_id: MailboxId) -> None:
-    """Take an alias away. Raises `NotFound` when the mailbox has no such alias."""
+    """Take an alias away, or a former address. Raises `NotFound` when the mailbox has none such."""
     holder = queries.addresses.lease(tx, str(address))
-    if holder is None or holder.mailbox_id != mailbox_id or holder.role is not AddressRole.ALIAS:
+    if holder is None or holder.mailbox_id != mailbox_id or holder.role is AddressRole.PRIMARY:
         raise NotFound(what="alias", name=str(address))
     queries.addresses.remove(tx, str(address))
+
+
+def rename(tx: Tx, mailbox_id: MailboxId, new: Address) -> str:
+    """Let the mailbox, which the caller has locked, go by `new`; what it went by until now, which is the result, stays
+    as a former address. Of two addresses of its own, it and `new` change roles. Mailing groups name the new one from
+    now on. Raises `AddressTaken`, `DomainNotActive`, `NotFound` (no such domain).
+    """
+    domain = domains.get(tx, new.domain)
+    if not domain.state.works:
+        raise DomainNotActive(domain=domain.name)
+    old = primary(tx, mailbox_id)
+    if old == str(new):
+        return old
+    left = AddressRole.FORMER
+    if not queries.addresses.add(tx, str(new), domain.id, mailbox_id, AddressRole.PRIMARY):
+        holder = queries.addresses.lease(tx, str(new))
+        if holder is None or holder.mailbox_id != mailbox_id:
+            raise _taken(tx, new)
+        left = holder.role
+        queries.addresses.change_role(tx, str(new), AddressRole.PRIMARY)
+    queries.addresses.change_role(tx, old, left)
+    queries.groups.members.rename(tx, old, str(new))
+    queries.groups.senders.rename(tx, old, str(new))
+    return old
 
 
 def resolve(tx: Tx, address: Address) -> Lease | None:
@@ -123,8 +146,13 @@ def ask_known(tx: Tx, wanted: Collection[Address]) -> None:
 
 
 def aliases(tx: Tx, mailbox_id: MailboxId) -> Sequence[str]:
-    """The mailbox's further addresses."""
-    return queries.addresses.aliases(tx, mailbox_id)
+    """The mailbox's further addresses, without its former ones."""
+    return queries.addresses.in_role(tx, mailbox_id, AddressRole.ALIAS)
+
+
+def former(tx: Tx, mailbox_id: MailboxId) -> Sequence[str]:
+    """What the mailbox went by before it was renamed, as far as it still answers to it."""
+    return queries.addresses.in_role(tx, mailbox_id, AddressRole.FORMER)
 
 
 def every(tx: Tx, mailbox_id: MailboxId) -> Sequence[str]:

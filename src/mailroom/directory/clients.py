@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from typing import Final
 
 from mailroom.core.clock import HOUR
-from mailroom.core.errors import InvalidValue, NotFound
+from mailroom.core.errors import InvalidValue, NoPermission, NotFound
 from mailroom.core.ids import ClientPasswordId, MailboxId
 from mailroom.core.secrets import Secret
-from mailroom.directory import access, queries, scram
+from mailroom.directory import access, addresses, audit, queries, rights, scram
 from mailroom.directory.credentials import Passwords
-from mailroom.directory.model import Account, ClientPassword, Service
+from mailroom.directory.model import Account, Actor, ActorKind, ClientPassword, Service
 from mailroom.storage.ports import Store, Tx
 from mailroom.storage.seal import Seal
 
@@ -51,6 +51,14 @@ def login_of_member(userid: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
+class Drawn:
+    """A client password that is none yet, and what is to be kept of it."""
+
+    shown: Secret
+    kept: str
+
+
+@dataclass(frozen=True, slots=True)
 class ClientPasswords:
     """Makes them."""
 
@@ -59,36 +67,59 @@ class ClientPasswords:
     seal: Seal
 
     async def create(
-        self, mailbox_id: MailboxId, *, remark: str, services: Collection[Service] = tuple(Service)
+        self, by: Actor, mailbox_id: MailboxId, *, remark: str, services: Collection[Service] = tuple(Service)
     ) -> tuple[ClientPassword, Secret]:
-        """A new one, and the password itself, which is kept nowhere. Raises `InvalidValue`, `NotFound`, `Busy`."""
-        account = await self.store.read(lambda tx: _account(tx, mailbox_id))
+        """A new one, and the password itself, which is kept nowhere. For a personal mailbox its owner makes it, or who
+        runs the machine: whoever administers cannot read mail by it. Raises `NoPermission`, `InvalidValue`, `NotFound`,
+        `Busy`.
+        """
+        drawn = await self.draw(by, mailbox_id)
+        made = await self.store.write(lambda tx: add(tx, by, mailbox_id, remark=remark, services=services, drawn=drawn))
+        return made, drawn.shown
+
+    async def draw(self, by: Actor, mailbox_id: MailboxId) -> Drawn:
+        """One for `add`, which nobody has yet. Raises `NoPermission`, `NotFound`, `Busy`."""
+        account = await self.store.read(lambda tx: _account(tx, by, mailbox_id))
         shared = salt(self.seal, login_of(account))
         letters = "".join(secrets.choice(string.ascii_lowercase) for _ in range(_LETTERS))
         shown = "-".join(letters[at : at + _GROUP] for at in range(0, _LETTERS, _GROUP))
         # A program that proves it by SCRAM computes with what was typed: as shown, or without the dashes.
         kept = [str(await self.passwords.in_line(scram.keys, text, shared)) for text in (letters, shown)]
-        chosen = [service for service in Service if service in services]
-        made = await self.store.write(lambda tx: _add(tx, mailbox_id, remark.strip(), chosen, " ".join(kept)))
-        return made, Secret(shown)
+        return Drawn(Secret(shown), " ".join(kept))
 
 
-def _account(tx: Tx, mailbox_id: MailboxId) -> Account:
+def _account(tx: Tx, by: Actor, mailbox_id: MailboxId) -> Account:
     account = queries.accounts.by_mailbox(tx, mailbox_id)
     if account is None:
         raise NotFound(what="mailbox", name=str(mailbox_id))
+    if not _is_own(by, account):
+        rights.over_mailbox(tx, by, mailbox_id)
+        if account.member is not None and by.kind in {ActorKind.MEMBER, ActorKind.KEY}:
+            raise NoPermission
     return account
 
 
-def _add(tx: Tx, mailbox_id: MailboxId, remark: str, services: Sequence[Service], kept: str) -> ClientPassword:
+def _is_own(by: Actor, account: Account) -> bool:
+    return by.member is not None and account.member is not None and by.member.id == account.member.id
+
+
+def add(
+    tx: Tx, by: Actor, mailbox_id: MailboxId, *, remark: str, services: Collection[Service], drawn: Drawn
+) -> ClientPassword:
+    """Let it open these services; not those of a mailbox in the bin. Raises as `ClientPasswords.create` does."""
+    if not queries.accounts.hold(tx, mailbox_id):
+        raise NotFound(what="mailbox", name=str(mailbox_id))
+    account = _account(tx, by, mailbox_id)  # that may have changed hands since
+    remark, chosen = remark.strip(), [service for service in Service if service in services]
     if not remark or len(remark.encode(errors="replace")) > REMARK_MOST or not remark.isprintable():
         raise InvalidValue(name="remark", reason=f"1 to {REMARK_MOST} octets, printable")
-    if not services:
+    if not chosen:
         raise InvalidValue(name="service", reason=f"one at least of {', '.join(Service)}")
     if len(queries.accounts.client_passwords(tx, mailbox_id)) >= MOST:
         raise InvalidValue(name="client passwords", reason=f"a mailbox has {MOST} at most; revoke one")
-    which = queries.accounts.add_client_password(tx, mailbox_id, remark, services, kept)
-    return ClientPassword(which, mailbox_id, remark, frozenset(services), tx.now, None, "")
+    which = queries.accounts.add_client_password(tx, mailbox_id, remark, chosen, drawn.kept)
+    audit.record(tx, by, "password.add", account.address, after={"remark": remark}, mailbox_id=mailbox_id)
+    return ClientPassword(which, mailbox_id, remark, frozenset(chosen), tx.now, None, "")
 
 
 def of(tx: Tx, mailbox_id: MailboxId) -> Sequence[ClientPassword]:
@@ -96,11 +127,22 @@ def of(tx: Tx, mailbox_id: MailboxId) -> Sequence[ClientPassword]:
     return [password for password, _ in queries.accounts.client_passwords(tx, mailbox_id)]
 
 
-def revoke(tx: Tx, mailbox_id: MailboxId, which: ClientPasswordId) -> None:
-    """Let nobody in with it any more; what is open by it ends. Raises `NotFound`."""
+def revoke(tx: Tx, by: Actor, mailbox_id: MailboxId, which: ClientPasswordId) -> None:
+    """Let nobody in with it any more; what is open by it ends. Raises `NoPermission`, `NotFound`."""
+    account = queries.accounts.by_mailbox(tx, mailbox_id)
+    if account is None or not _is_own(by, account):
+        rights.over_mailbox(tx, by, mailbox_id)
     if not queries.accounts.remove_client_password(tx, mailbox_id, which):
         raise NotFound(what="client password", name=str(which))
     access.recheck(tx, mailbox_id)
+    audit.record(
+        tx,
+        by,
+        "password.revoke",
+        addresses.primary(tx, mailbox_id),
+        before={"id": which},
+        mailbox_id=mailbox_id,
+    )
 
 
 def is_use_old(password: ClientPassword, now: int) -> bool:

@@ -7,7 +7,17 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass
 
-from mailroom.core.ids import ClientPasswordId, DomainId, GroupId, MailboxId, MemberId, OrganisationId
+from mailroom.core.ids import (
+    ApiKeyId,
+    ClientPasswordId,
+    DepartmentId,
+    DomainId,
+    GroupId,
+    MailboxId,
+    MemberId,
+    OrganisationId,
+    TagId,
+)
 
 
 class DomainState(enum.StrEnum):
@@ -30,6 +40,7 @@ class MemberStatus(enum.StrEnum):
 
     ACTIVE = "active"
     DISABLED = "disabled"
+    REMOVED = "removed"  # gone; the row stays for what he did
 
 
 class Role(enum.StrEnum):
@@ -44,6 +55,7 @@ class AddressRole(enum.StrEnum):
 
     PRIMARY = "primary"
     ALIAS = "alias"
+    FORMER = "former"  # the primary one before a renaming
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +79,77 @@ class Member:
     status: MemberStatus
     role: Role
     language: str  # "" = the browser's
+    is_creator: bool = False  # who founded the organisation: nobody keeps him out
+
+
+@dataclass(frozen=True, slots=True)
+class Department:
+    """A part of the organisation, with members and with parts of its own."""
+
+    id: DepartmentId
+    parent_id: DepartmentId | None
+    name: str
+    is_disabled: bool  # by itself; one below a disabled one is so as well
+    path: str  # its name after those of the departments above it, joined by "/"
+
+
+@dataclass(frozen=True, slots=True)
+class Tag:
+    """A label that members bear."""
+
+    id: TagId
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Users:
+    """Who uses a public mailbox: these members, and all of these departments and of these tags."""
+
+    members: tuple[Member, ...] = ()
+    departments: tuple[Department, ...] = ()
+    tags: tuple[Tag, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.members or self.departments or self.tags)
+
+
+class ActorKind(enum.StrEnum):
+    """What asks."""
+
+    SYSTEM = "system"  # this server, by itself
+    OPERATOR = "operator"  # whoever runs the command on the machine: may do everything
+    MEMBER = "member"
+    KEY = "key"  # a program
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Who asks for a change, and over what he has a say. `rights` makes one of a member, and judges."""
+
+    kind: ActorKind
+    name: str
+    member: Member | None = None
+    governs_all: bool = False  # the whole organisation
+    domains: frozenset[DomainId] = frozenset()  # else these domains
+
+    def __str__(self) -> str:
+        return f"{self.kind.value}:{self.name}" if self.name else self.kind.value
+
+
+@dataclass(frozen=True, slots=True)
+class ApiKey:
+    """A key that a program shows, all but the key itself. Times in milliseconds."""
+
+    id: ApiKeyId
+    name: str
+    governs_all: bool  # the whole organisation
+    domains: frozenset[DomainId]  # else these domains
+    created_at: int
+    last_used_at: int | None
+    revoked_at: int | None
+
+
+SYSTEM = Actor(ActorKind.SYSTEM, "", governs_all=True)
 
 
 class Service(enum.StrEnum):

@@ -12,13 +12,16 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from mailroom.core.errors import InvalidAddress, InvalidValue
-from mailroom.directory import queries
+from mailroom.directory import audit, queries, rights
+from mailroom.directory.model import Actor
 from mailroom.directory.names import canonical_domain
 from mailroom.storage.ports import Tx
 
 YES, NO = "yes", "no"
 _ZONES_MOST = 10
 _DOMAINS_MOST = 100
+_DAYS_MOST = 3650
+_PUBLIC_MOST = 1_000_000
 _PLACE = re.compile(r"(?:\[[0-9a-fA-F:.]+\]|[\w.-]+):\d{1,5}", re.ASCII)
 
 
@@ -55,6 +58,15 @@ def _domains(name: str, *, most: int, meaning: str) -> Policy:
             raise ValueError(f"{fault.about['address']} is no domain name") from fault
 
     return Policy(name, "", "domain names, joined by commas", meaning, check)
+
+
+def _number(name: str, default: int, *, least: int, most: int, meaning: str) -> Policy:
+    def check(text: str) -> str:
+        if not (text.isascii() and text.isdigit() and len(text) <= len(str(most)) and least <= int(text) <= most):
+            raise ValueError(f"must be a number from {least} to {most}")
+        return str(int(text))
+
+    return Policy(name, str(default), f"{least} to {most}", meaning, check)
 
 
 def _url(text: str) -> str:
@@ -111,6 +123,27 @@ _CATALOGUE = (
         "later",
         meaning="mail while rspamd or clamd does not answer: accepted unchecked, or asked to come later",
     ),
+    _number(
+        "mailbox.public_most",
+        3,
+        least=0,
+        most=_PUBLIC_MOST,
+        meaning="how many public mailboxes there may be, those that are disabled among them; 0: any number",
+    ),
+    *(
+        _number(
+            f"bin.{source}_days",
+            30,
+            least=1,
+            most=_DAYS_MOST,
+            meaning=f"how many days {what} is kept in the recycle bin before it is purged",
+        )
+        for source, what in (
+            ("deleted_member", "the mailbox of a member who was removed"),
+            ("unbound", "a mailbox that was taken from a member who stays"),
+            ("recycled_public", "a public mailbox that was removed"),
+        )
+    ),
 )
 CATALOGUE: Mapping[str, Policy] = {one.name: one for one in _CATALOGUE}
 
@@ -132,8 +165,9 @@ def shown(tx: Tx) -> Mapping[str, str]:
     return {name: set_.get(name, policy.default) for name, policy in CATALOGUE.items()}
 
 
-def change(tx: Tx, name: str, value: str) -> None:
-    """Decide one. Raises `InvalidValue`."""
+def change(tx: Tx, by: Actor, name: str, value: str) -> None:
+    """Decide one. Raises `NoPermission`, `InvalidValue`."""
+    rights.over_all(by)
     policy = CATALOGUE.get(name)
     if policy is None:
         raise InvalidValue(name=name, reason=f"no such policy; there are: {', '.join(CATALOGUE)}")
@@ -141,7 +175,9 @@ def change(tx: Tx, name: str, value: str) -> None:
         canonical = policy.check(value.strip())
     except ValueError as fault:
         raise InvalidValue(name=name, reason=str(fault)) from fault
+    before = get(tx, name)
     queries.policies.change(tx, name, canonical)
+    audit.record(tx, by, "policy.change", name, before={"value": before}, after={"value": canonical})
 
 
 def items(value: str) -> tuple[str, ...]:

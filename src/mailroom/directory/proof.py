@@ -1,6 +1,8 @@
 # SPDX-FileCopyrightText: The Mailroom authors
 # SPDX-License-Identifier: Apache-2.0
-"""Proof that a domain is ours: its MX records name our hosts, all of them, and no others (spec 3.2)."""
+"""Proof that a domain is ours: its MX records name our hosts, all of them, and no others. What a look at them makes of
+the domain, and when the next one is due, stands in two tables here (ADR 13).
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,9 @@ import dns.asyncresolver
 import dns.exception
 import dns.resolver
 
+from mailroom.core.clock import DAY, HOUR, MINUTE
 from mailroom.core.errors import InvalidValue
+from mailroom.core.text import N_, translation
 from mailroom.directory.model import DomainState
 
 
@@ -23,7 +27,8 @@ class Finding(enum.StrEnum):
     FOREIGN_MX = "foreign_mx"
     NO_MX = "no_mx"
     NO_DOMAIN = "no_domain"
-    NO_ANSWER = "no_answer"
+    NO_ANSWER = "no_answer"  # in time
+    BROKEN = "broken"  # the name servers of the domain, or the way to them
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,18 +39,19 @@ class Proof:
     hosts: tuple[str, ...] = ()
     foreign: tuple[str, ...] = ()
 
-    @property
-    def reason(self) -> str:
+    def reason(self, language: str) -> str:
         """The finding in one sentence that says what to do."""
-        return _REASONS[self.finding].format(foreign=", ".join(self.foreign))
+        said = translation(language).gettext(_REASONS[self.finding])
+        return said.format(foreign=", ".join(self.foreign))
 
 
 _REASONS = {
-    Finding.PROVEN: "the MX records name this server",
-    Finding.FOREIGN_MX: "remove these MX records: {foreign}",
-    Finding.NO_MX: "the domain has no MX record",
-    Finding.NO_DOMAIN: "the domain does not exist in the DNS",
-    Finding.NO_ANSWER: "no name server answered; try again later",
+    Finding.PROVEN: N_("the MX records name this server"),
+    Finding.FOREIGN_MX: N_("remove these MX records: {foreign}"),
+    Finding.NO_MX: N_("the domain has no MX record"),
+    Finding.NO_DOMAIN: N_("the domain does not exist in the DNS"),
+    Finding.NO_ANSWER: N_("no name server answered in time; try again later"),
+    Finding.BROKEN: N_("the name servers of the domain answer with an error; look at the domain's zone"),
 }
 
 
@@ -72,6 +78,8 @@ async def look(names: dns.asyncresolver.Resolver, domain: str, *, ours: Collecti
         return Proof(Finding.NO_DOMAIN)
     except dns.resolver.NoAnswer:
         return Proof(Finding.NO_MX)
+    except dns.resolver.NoNameservers:
+        return Proof(Finding.BROKEN)
     except dns.exception.DNSException:
         return Proof(Finding.NO_ANSWER)
     return judge([str(record.exchange) for record in answer], ours=ours)
@@ -91,18 +99,72 @@ def _plain(host: str) -> str:
     return host.strip().rstrip(".").lower()
 
 
-# What a finding makes of a domain. One that works goes on working: a bad record must not stop an organisation's mail.
-_AFTER_FAILURE = {
-    DomainState.PENDING: DomainState.VERIFYING,
-    DomainState.VERIFYING: DomainState.VERIFYING,
-    DomainState.ACTIVE: DomainState.ACTIVE,
-    DomainState.ABNORMAL: DomainState.ABNORMAL,
-    DomainState.DISABLED: DomainState.DISABLED,
+class Word(enum.StrEnum):
+    """What a finding says of the domain."""
+
+    YES = "yes"
+    NO = "no"
+    UNHEARD = "unheard"  # nothing: our own way to the DNS may be what is broken
+
+
+def word(finding: Finding) -> Word:
+    """What to make of a finding."""
+    if finding is Finding.PROVEN:
+        return Word.YES
+    return Word.UNHEARD if finding in {Finding.NO_ANSWER, Finding.BROKEN} else Word.NO
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What the looks at a domain's records have come to. Times in milliseconds."""
+
+    state: DomainState
+    verifying_since: int | None = None
+    failures: int = 0  # in a row
+    failing_since: int | None = None
+    check_at: int | None = None  # the next look; none: when somebody asks
+
+
+# A domain that works goes on working whatever its records say: a slip in a zone must not stop an organisation's mail.
+_NEXT = {
+    (DomainState.PENDING, Word.YES): DomainState.ACTIVE,
+    (DomainState.PENDING, Word.NO): DomainState.VERIFYING,
+    (DomainState.PENDING, Word.UNHEARD): DomainState.VERIFYING,
+    (DomainState.VERIFYING, Word.YES): DomainState.ACTIVE,
+    (DomainState.VERIFYING, Word.NO): DomainState.VERIFYING,
+    (DomainState.VERIFYING, Word.UNHEARD): DomainState.VERIFYING,
+    (DomainState.ACTIVE, Word.YES): DomainState.ACTIVE,
+    (DomainState.ACTIVE, Word.NO): DomainState.ACTIVE,  # or abnormal, after enough of them
+    (DomainState.ACTIVE, Word.UNHEARD): DomainState.ACTIVE,
+    (DomainState.ABNORMAL, Word.YES): DomainState.ACTIVE,
+    (DomainState.ABNORMAL, Word.NO): DomainState.ABNORMAL,
+    (DomainState.ABNORMAL, Word.UNHEARD): DomainState.ABNORMAL,
+    (DomainState.DISABLED, Word.YES): DomainState.DISABLED,
+    (DomainState.DISABLED, Word.NO): DomainState.DISABLED,
+    (DomainState.DISABLED, Word.UNHEARD): DomainState.DISABLED,
 }
+_ABNORMAL_AFTER = 3  # looks in a row, over a day
+_SOON, _HOURLY, _CALMLY = 10 * MINUTE, HOUR, 6 * HOUR
+_SOON_FOR, _HOURLY_FOR = 3 * DAY, 33 * DAY
 
 
-def next_state(state: DomainState, proof: Proof) -> DomainState:
-    """The state of a domain after a look at its records."""
-    if proof.finding is not Finding.PROVEN:
-        return _AFTER_FAILURE[state]
-    return state if state is DomainState.DISABLED else DomainState.ACTIVE
+def after(standing: Standing, finding: Finding, *, now: int) -> Standing:
+    """Where a domain stands after a look at its records at `now` (milliseconds)."""
+    said = word(finding)
+    state = _NEXT[standing.state, said]
+    failures = {Word.YES: 0, Word.NO: standing.failures + 1, Word.UNHEARD: standing.failures}[said]
+    failing_since = (standing.failing_since or now) if failures else None
+    if state is DomainState.ACTIVE and failures >= _ABNORMAL_AFTER and now - (failing_since or now) >= DAY:
+        state = DomainState.ABNORMAL
+    verifying_since = (standing.verifying_since or now) if state is DomainState.VERIFYING else None
+    return Standing(state, verifying_since, failures, failing_since, _due(state, verifying_since, failures, now=now))
+
+
+def _due(state: DomainState, verifying_since: int | None, failures: int, *, now: int) -> int | None:
+    if state is DomainState.VERIFYING and verifying_since is not None:
+        age = now - verifying_since
+        pause = _SOON if age < _SOON_FOR else _HOURLY
+        return now + pause if age < _HOURLY_FOR else None
+    if state.works:
+        return now + (_HOURLY if failures or state is DomainState.ABNORMAL else _CALMLY)
+    return None

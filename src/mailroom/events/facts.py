@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args
 
 from mailroom.core.ids import ContentId, FolderId, MailboxId, MessageId, RecipientId, SenderId, Uid
 
@@ -47,9 +47,47 @@ class RecipientSettled:
     state: str
 
 
-Fact = MailArrived | SenderDisabled | RecipientSettled
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DomainAbnormal:
+    """The records of a domain that works have not been right for a day and more."""
 
-KINDS: dict[str, type[Fact]] = {kind.__name__: kind for kind in (MailArrived, SenderDisabled, RecipientSettled)}
+    name: str
+    finding: str  # see directory.proof
+    foreign: str  # the hosts that are to go, joined by spaces
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BackupBegan:
+    """The mails of one mailbox are being copied into another, at an administrator's wish."""
+
+    target_id: MailboxId
+    source: str  # its address
+    folder: str  # in the target
+    actor: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BackupDone:
+    """The mails of one mailbox have been copied into another."""
+
+    source_id: MailboxId
+    source: str  # their addresses
+    target: str
+    actor: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MailboxExported:
+    """The mails of a mailbox are being written to a file, at an administrator's wish."""
+
+    mailbox_id: MailboxId
+    address: str
+    actor: str
+
+
+Fact = MailArrived | SenderDisabled | RecipientSettled | DomainAbnormal | BackupBegan | BackupDone | MailboxExported
+
+KINDS: dict[str, type[Fact]] = {kind.__name__: kind for kind in get_args(Fact)}
 
 
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode

@@ -10,9 +10,9 @@ from mailroom.core.errors import NotFound
 from mailroom.core.ids import FolderId, MailboxId
 from mailroom.directory import access, addresses
 from mailroom.directory.addresses import Address
-from mailroom.directory.model import Member, Principal
+from mailroom.directory.model import Actor, Member, Principal
 from mailroom.mailboxes import queries
-from mailroom.mailboxes.model import Folder, Mailbox, MailboxStatus
+from mailroom.mailboxes.model import Folder, Mailbox, MailboxKind, MailboxStatus
 from mailroom.storage.ports import Tx
 
 
@@ -38,6 +38,11 @@ def open_folder(tx: Tx, actor: Member, folder_id: FolderId) -> Folder:
     except NotFound as not_yours:
         raise NotFound(what="folder", name=str(folder_id)) from not_yours
     return folder
+
+
+def administered(tx: Tx, by: Actor, kind: MailboxKind | None = None) -> Sequence[Mailbox]:
+    """The mailboxes in use, all or those of a kind, that `by` administers; the oldest first."""
+    return queries.mailboxes.in_use(tx, None if by.governs_all else by.domains, kind)
 
 
 def by_address(tx: Tx, address: Address) -> Mailbox:

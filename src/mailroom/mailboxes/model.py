@@ -7,7 +7,7 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass
 
-from mailroom.core.ids import ContentId, FolderId, MailboxId, MemberId, Modseq, OrganisationId, Uid
+from mailroom.core.ids import ContentId, EntryId, FolderId, MailboxId, MemberId, Modseq, OrganisationId, Uid
 
 
 class MailboxKind(enum.StrEnum):
@@ -22,6 +22,25 @@ class MailboxStatus(enum.StrEnum):
 
     ACTIVE = "active"
     DISABLED = "disabled"  # no mail, no login; everything is kept
+    DEPARTMENT_DISABLED = "department_disabled"  # the same, with a department that its owner is in
+    RECYCLED = "recycled"  # in the recycle bin: the same, nobody's, and purged in time
+
+
+class Source(enum.StrEnum):
+    """Why a mailbox came into the recycle bin."""
+
+    DELETED_MEMBER = "deleted_member"
+    UNBOUND = "unbound"  # its owner was given another, or stays without
+    RECYCLED_PUBLIC = "recycled_public"
+
+
+class EntryState(enum.StrEnum):
+    """Where a mailbox in the recycle bin stands."""
+
+    WAITING = "waiting"
+    RESTORED = "restored"  # taken out again
+    PURGING = "purging"  # being removed for good
+    EXPIRED = "expired"  # its time is over: removed, or about to be
 
 
 class FolderRole(enum.StrEnum):
@@ -86,6 +105,22 @@ class Mailbox:
 
 
 @dataclass(frozen=True, slots=True)
+class Entry:
+    """A mailbox in the recycle bin, or that was there. Times in milliseconds."""
+
+    id: EntryId
+    mailbox_id: MailboxId
+    address: str  # its own one when it came in
+    name: str
+    source: Source
+    userid: str  # whose it was; "": it was public
+    entered_at: int
+    purge_at: int
+    state: EntryState
+    ended_at: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class Folder:
     """A folder and its counters."""
 
@@ -125,6 +160,18 @@ class Headline:
     preview: str
     attachments: tuple[str, ...]
     sent_at: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """A mail that left a public mailbox, and who sent it."""
+
+    folder_id: FolderId
+    uid: Uid
+    at: int  # in milliseconds
+    userid: str  # "": by a client password of the mailbox's own, or put there by a mail program
+    recipients: str
+    subject: str
 
 
 @dataclass(frozen=True, slots=True)

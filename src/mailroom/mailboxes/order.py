@@ -8,7 +8,7 @@ import asyncio
 import enum
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 from mailroom.core.ids import FolderId
 from mailroom.mailboxes import queries
@@ -16,7 +16,7 @@ from mailroom.mailboxes.uids import Ranges, beyond
 from mailroom.mime.subject import base_subject
 from mailroom.storage.ports import Row, Store, Tx
 
-_PAGE = 5_000
+_AT_ONCE: Final = 5_000  # rows of one transaction
 
 
 class Key(enum.Enum):
@@ -40,24 +40,26 @@ class Way(enum.Enum):
     DOWN = "down"  # REVERSE
 
 
-async def order(store: Store, folder_id: FolderId, uids: Ranges, by: Sequence[tuple[Key, Way]]) -> Sequence[int]:
+async def order(
+    store: Store, folder_id: FolderId, uids: Ranges, by: Sequence[tuple[Key, Way]], *, at_once: int = _AT_ONCE
+) -> Sequence[int]:
     """The UIDs of the mails that are there, sorted by the first key, then the next; at last by UID."""
     # A key that comes again has nothing left to sort.
     ways = dict(reversed(by))
     keys = list(dict.fromkeys(key for key, _ in by))
     keyed: list[tuple[Any, ...]] = []
     while uids:
-        page = await store.read(partial(_keyed, keys=keys, folder_id=folder_id, uids=uids))
+        page = await store.read(partial(_keyed, keys=keys, folder_id=folder_id, uids=uids, most=at_once))
         keyed += page
-        uids = beyond(uids, page[-1][0]) if len(page) == _PAGE else ()
+        uids = beyond(uids, page[-1][0]) if len(page) == at_once else ()
     return await asyncio.to_thread(_sorted, keyed, [ways[key] for key in keys])
 
 
-def _keyed(tx: Tx, folder_id: FolderId, uids: Ranges, keys: Sequence[Key]) -> Sequence[tuple[Any, ...]]:
+def _keyed(tx: Tx, folder_id: FolderId, uids: Ranges, keys: Sequence[Key], most: int) -> Sequence[tuple[Any, ...]]:
     """The first of the mails, as UID and keys."""
     ask = queries.mails.by_dates if set(keys) <= {Key.ARRIVAL, Key.SIZE} else queries.mails.by_said
     makers = [_KEYS[key] for key in keys]
-    return [(row[0], *[make(row) for make in makers]) for row in ask(tx, folder_id, uids, _PAGE)]
+    return [(row[0], *[make(row) for make in makers]) for row in ask(tx, folder_id, uids, most)]
 
 
 def _sorted(keyed: list[tuple[Any, ...]], ways: Sequence[Way]) -> Sequence[int]:

@@ -39,10 +39,19 @@ from mailroom.mailboxes.query import (
 from mailroom.mime.structure import from_json
 from mailroom.storage.ports import Row, Store, Tx
 
-_PAGE = 4_000  # rows that are judged at once
-_LIST = 50_000  # ... that need not be
-_OPENED = 64  # mails that are opened at once
 _NOTHING: Mapping[int, bytes] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class Pieces:
+    """How much is taken at once."""
+
+    judged: int = 4_000  # rows
+    listed: int = 50_000  # ... that need not be judged
+    opened: int = 64  # mails
+
+
+_PIECES = Pieces()
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,9 +70,9 @@ class Begun:
     rows: Sequence[Row]
 
 
-def begin(tx: Tx, folder_id: FolderId, query: Query) -> Begun:
+def begin(tx: Tx, folder_id: FolderId, query: Query, *, pieces: Pieces = _PIECES) -> Begun:
     """Look for the mails of a folder that are meant: `finish` will find them."""
-    plan = _plan(query)
+    plan = _plan(query, pieces)
     return Begun(plan, _rows(tx, folder_id, plan))
 
 
@@ -74,7 +83,7 @@ async def finish(store: Store, bodies: Bodies, folder_id: FolderId, begun: Begun
     plan, rows = begun.plan, begun.rows
     opener = None
     if plan.rest is not None:
-        opener = _Opener(store, bodies, judge_of(plan.rest), has(plan.rest, _is_in_texts))
+        opener = _Opener(store, bodies, judge_of(plan.rest), has(plan.rest, _is_in_texts), plan.pieces.opened)
     found, modseq = array("I"), 0
     while True:
         meant = rows if opener is None else await opener.meant(rows)
@@ -98,11 +107,12 @@ class _Plan:
     said: Said | None
     rest: Query | None
     asks_modseq: bool
+    pieces: Pieces
 
     @property
     def page(self) -> int:
         """How many rows are asked for at once."""
-        return _LIST if self.rest is None else _PAGE
+        return self.pieces.listed if self.rest is None else self.pieces.judged
 
 
 def _rows(tx: Tx, folder_id: FolderId, plan: _Plan) -> Sequence[Row]:
@@ -114,12 +124,12 @@ def _rows(tx: Tx, folder_id: FolderId, plan: _Plan) -> Sequence[Row]:
     return ask(tx, folder_id, plan.bounds, plan.said, plan.page)
 
 
-def _plan(query: Query) -> _Plan:
+def _plan(query: Query, pieces: Pieces = _PIECES) -> _Plan:
     bounds, said = Bounds(), Said()
     rest = [part for part in _parts(query) if not (_bind(bounds, part) or _bind_said(said, part))]
     is_said = said != Said() or any(has(part, _is_said) for part in rest)
     asks_modseq = has(query, lambda part: isinstance(part, Changed))
-    return _Plan(bounds, said if is_said else None, And(tuple(rest)) if rest else None, asks_modseq)
+    return _Plan(bounds, said if is_said else None, And(tuple(rest)) if rest else None, asks_modseq, pieces)
 
 
 def _parts(query: Query) -> Iterator[Query]:
@@ -208,13 +218,14 @@ class _Opener:
     bodies: Bodies
     judge: Judge
     reads_texts: bool
+    at_once: int
 
     async def meant(self, rows: Sequence[Row]) -> Sequence[Row]:
         """Those of the rows that are meant, in their order."""
         verdicts = await asyncio.to_thread(lambda: [self.judge(row, None) for row in rows])
         unsure = [place for place, verdict in enumerate(verdicts) if verdict is None]
-        for start in range(0, len(unsure), _OPENED):
-            places = unsure[start : start + _OPENED]
+        for start in range(0, len(unsure), self.at_once):
+            places = unsure[start : start + self.at_once]
             judged = await self._judged([rows[place] for place in places])
             for place, verdict in zip(places, judged, strict=True):
                 verdicts[place] = verdict

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import groupby, pairwise
+from typing import Final
 
 from mailroom.core.ids import FolderId
 from mailroom.mailboxes import queries
@@ -21,7 +22,7 @@ from mailroom.mailboxes.uids import Ranges, beyond
 from mailroom.mime.subject import base_subject
 from mailroom.storage.ports import Row, Store
 
-_PAGE = 5_000
+_AT_ONCE: Final = 5_000  # rows of one transaction
 _REFERENCES_MOST = 50  # of one mail: its nearest
 _MISSING_MOST = 200_000  # mails that are referred to and not there
 _CLIMB_MOST = 200  # steps up a thread to see whether a link would close a circle; beyond, it is left out
@@ -44,13 +45,15 @@ class Thread:
     children: list[Thread] = field(default_factory=list)
 
 
-async def threads(store: Store, folder_id: FolderId, uids: Ranges, algorithm: Algorithm) -> Sequence[Thread]:
+async def threads(
+    store: Store, folder_id: FolderId, uids: Ranges, algorithm: Algorithm, *, at_once: int = _AT_ONCE
+) -> Sequence[Thread]:
     """The threads of the mails that are there, in the order that RFC 5256 wants."""
     forest = _Forest()
     while uids:
-        rows = await store.read(partial(queries.mails.by_thread, folder_id=folder_id, uids=uids, limit=_PAGE))
+        rows = await store.read(partial(queries.mails.by_thread, folder_id=folder_id, uids=uids, limit=at_once))
         await asyncio.to_thread(forest.add, rows)
-        uids = beyond(uids, rows[-1][0]) if len(rows) == _PAGE else ()
+        uids = beyond(uids, rows[-1][0]) if len(rows) == at_once else ()
     return await asyncio.to_thread(forest.by_references if algorithm is Algorithm.REFERENCES else forest.by_subject)
 
 

@@ -4,23 +4,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
-from mailroom.core import ids, log
-from mailroom.core.errors import MailboxDisabled, OverQuota
-from mailroom.core.text import LANGUAGES, N_, translation
+from mailroom.core import clock
+from mailroom.core.text import N_
 from mailroom.directory import access
-from mailroom.events.facts import SenderDisabled
-from mailroom.mailboxes import append, contents, quota
-from mailroom.mailboxes.contents import Small
-from mailroom.mailboxes.model import FolderRole
-from mailroom.mime import compose
-from mailroom.mime.scan import scan
-from mailroom.mime.structure import summarise
+from mailroom.directory.proof import Finding, Proof
+from mailroom.events.facts import DomainAbnormal, SenderDisabled
+from mailroom.mailboxes import recycle
+from mailroom.notify import letters
 from mailroom.storage.ports import Tx
-
-_LOG = log.get("alarms")
-
 
 _SUBJECT = N_("New mail is no longer pushed ({code})")
 _TEXT = N_(
@@ -28,6 +22,24 @@ _TEXT = N_(
     "Its queue is kept. When the other end works again, set its address, and the queue goes on:\n\n"
     "    mailroom notify settings set push_url URL"
 )
+
+
+_DOMAIN_SUBJECT = N_("The DNS records of {name} are not right")
+_DOMAIN_TEXT = N_(
+    "The MX records of {name} have not been right for a day:\n\n    {reason}\n\n"
+    "Mail that reaches this server is still taken, and nothing is deleted. Other servers may deliver elsewhere. "
+    "These records are to be set:\n\n    mailroom domain records {name}"
+)
+
+
+_BIN_SUBJECT = N_("Mailboxes in the recycle bin will soon be deleted for good ({count})")
+_BIN_TEXT = N_(
+    "These mailboxes in the recycle bin will be deleted for good, with all their mail:\n\n{list}\n\n"
+    "Until then one can be given to a member, copied into another mailbox, or made public:\n\n"
+    "    mailroom bin restore ADDRESS --to USERID\n    mailroom mailbox backup ADDRESS --into TARGET\n"
+    "    mailroom bin to-public ADDRESS --user USERID"
+)
+_BIN_LISTED = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,27 +52,25 @@ class Alarms:
 
     def sender_disabled(self, tx: Tx, fact: SenderDisabled) -> None:
         """A sender was switched off."""
-        self._file(tx, _SUBJECT, _TEXT, {"code": fact.code, "reason": fact.reason})
+        self._file(tx, _SUBJECT, _TEXT, lambda _language: {"code": fact.code, "reason": fact.reason})
 
-    def _file(self, tx: Tx, subject: str, text: str, about: dict[str, str]) -> None:
-        spoken = [translation(language) for language in LANGUAGES]
-        mail = compose.begin(
-            name="Mailroom",
-            local="mailroom",
-            hostname=self.hostname,
-            subject=" / ".join(words.gettext(subject).format(**about) for words in spoken),
-            now=tx.now,
-            id_=ids.new(),
-        )
-        mail.set_content("\n\n--\n\n".join(words.gettext(text).format(**about) for words in spoken))
-        octets = mail.as_bytes()
-        part = scan(octets)
-        summary = summarise(part, lambda start, end: octets[start:end])
-        for mailbox_id in access.administrators(tx):
-            try:
-                quota.ask(tx, mailbox_id, size=len(octets), address=str(mailbox_id))
-            except (OverQuota, MailboxDisabled) as full:  # must not keep it from the others
-                _LOG.warning("alarm not filed", mailbox=mailbox_id, reason=full.code)
-                continue
-            content_id = contents.add(tx, Small(octets), summary, size=len(octets), refs=1)
-            append.deliver(tx, content_id, mailbox_id, role=FolderRole.INBOX, size=len(octets), envelope_from="")
+    def domain_abnormal(self, tx: Tx, fact: DomainAbnormal) -> None:
+        """The records of a domain are wrong."""
+        found = Proof(Finding(fact.finding), foreign=tuple(fact.foreign.split()))
+
+        def about(language: str) -> dict[str, str]:
+            return {"name": fact.name, "reason": found.reason(language)}
+
+        self._file(tx, _DOMAIN_SUBJECT, _DOMAIN_TEXT, about)
+
+    def bin(self, tx: Tx) -> None:
+        """What lies in the recycle bin will soon be purged; nothing is written when there is no news of it."""
+        entries = recycle.near(tx)
+        if entries:
+            lines = [f"    {clock.iso(entry.purge_at)}  {entry.address}" for entry in entries[:_BIN_LISTED]]
+            lines += ["    ..."] if len(entries) > _BIN_LISTED else []
+            filled = {"count": str(len(entries)), "list": "\n".join(lines)}
+            self._file(tx, _BIN_SUBJECT, _BIN_TEXT, lambda _language: filled)
+
+    def _file(self, tx: Tx, subject: str, text: str, about: Callable[[str], dict[str, str]]) -> None:
+        letters.file(tx, access.administrators(tx), subject, text, about, hostname=self.hostname)

@@ -38,17 +38,24 @@ from mailroom.directory.brake import Brake
 from mailroom.directory.clients import ClientPasswords
 from mailroom.directory.credentials import Passwords
 from mailroom.directory.dkim_keys import DkimKeys
+from mailroom.directory.domain_checks import DomainChecks
 from mailroom.directory.logins import Logins
+from mailroom.mailboxes import backup, export, offboard, purge
+from mailroom.mailboxes.backup import Backups
 from mailroom.mailboxes.contents import Bodies
+from mailroom.mailboxes.export import Exports
+from mailroom.mailboxes.offboard import Offboard
+from mailroom.mailboxes.purge import Purge
 from mailroom.messaging import senders as senders_
 from mailroom.messaging.dispatch import Dispatch
 from mailroom.messaging.senders import Senders
 from mailroom.notify.alarms import Alarms
+from mailroom.notify.owners import Owners
 from mailroom.notify.settings import NotifySettings
 from mailroom.runtime import reactions
 from mailroom.runtime.introspection import Introspection
 from mailroom.runtime.scanning import OwnServices
-from mailroom.runtime.workers import Collect, Delays, Publish, React
+from mailroom.runtime.workers import Bin, Collect, Delays, Publish, React, Watch, Work
 from mailroom.senders.catalogue import open_kinds
 from mailroom.senders.contract import Mails, Tools
 from mailroom.senders.egress import Egress
@@ -82,6 +89,11 @@ class App:
     delays: Delays
     publish: Publish
     collect: Collect
+    exports: Exports
+    work: Work
+    checks: DomainChecks
+    watch: Watch
+    bin: Bin
 
 
 @contextlib.asynccontextmanager
@@ -93,6 +105,7 @@ async def open_app(settings: Settings) -> AsyncIterator[App]:
         settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
         spools = settings.data / "incoming"
         spools.mkdir(mode=0o700, exist_ok=True)
+        (settings.data / "exports").mkdir(mode=0o700, exist_ok=True)
     except OSError as fault:
         if fault.errno == errno.ENOSPC:
             raise NoSpace from fault
@@ -125,13 +138,16 @@ async def open_app(settings: Settings) -> AsyncIterator[App]:
         await outgoing.use(store, senders, settings.smarthost)
         passwords = Passwords()
         dkim_keys = DkimKeys(store, seal)
+        checks = DomainChecks(store, dkim_keys, _resolver(settings), settings)
         letters = Letters(bodies, spools, settings.hostname, ids.new, settings.limits.disk_reserve)
+        exports = Exports(store, bodies, settings.data / "exports", settings.limits.disk_reserve)
         # Names of its own: it remembers answers.
         judge = Judge(store, Names(_resolver(settings)), settings.hostname, settings.trusted, own_services.post)
         signer = Signer(dkim_keys)
         writer = Writer(settings.hostname, ids.new, signer.sign_ours)
         posting = Posting(Srs(seal.derive("srs")), writer, seal.derive("X-Loop"))
         returns = Returns(settings.hostname, posting)
+        alarms = Alarms(settings.hostname)
         yield App(
             settings=settings,
             seal=seal,
@@ -156,10 +172,28 @@ async def open_app(settings: Settings) -> AsyncIterator[App]:
             acceptance=Acceptance(store, letters, posting, returns, judge),
             submission=Submission(store, letters, posting, returns, signer, settings.limits),
             dispatch=Dispatch(store, senders, clock.now, ids.new, random.random, outgoing.release, outgoing.octets),
-            react=React(store, reactions.table(alarms=Alarms(settings.hostname), returns=returns), ids.new),
+            react=React(
+                store,
+                reactions.table(alarms=alarms, owners=Owners(settings.hostname), returns=returns),
+                ids.new,
+            ),
             delays=Delays(store, returns),
             publish=Publish(dkim_keys, names),
-            collect=Collect(store, bodies, spools, clock.now),
+            collect=Collect(store, bodies, [spools, exports.folder], clock.now),
+            checks=checks,
+            watch=Watch(store, checks),
+            bin=Bin(store, alarms),
+            exports=exports,
+            work=Work(
+                store,
+                {
+                    purge.KIND: Purge(store),
+                    offboard.KIND: Offboard(store),
+                    backup.KIND: Backups(store),
+                    export.KIND: exports,
+                },
+                ids.new,
+            ),
         )
     finally:
         for kind in kinds.values():

@@ -14,7 +14,7 @@ from mailroom.core.errors import InvalidValue
 from mailroom.core.secrets import Secret
 from mailroom.core.settings import Egress, Settings
 from mailroom.directory import addresses, domains, members
-from mailroom.directory.model import DomainState, Role, Verifiers
+from mailroom.directory.model import SYSTEM, DomainState, Role, Users, Verifiers
 from mailroom.mailboxes import create
 from mailroom.protocols.listener import parse_where
 from mailroom.runtime.app import App
@@ -73,14 +73,22 @@ def _ask_whose(tx: Tx) -> None:
 
 def _make(app: App, tx: Tx, hashes: dict[str, Verifiers]) -> None:
     organisation_id = members.found_organisation(tx, "Demo")
-    domains.add(tx, organisation_id, DOMAIN, state=DomainState.ACTIVE)
+    domains.add(tx, SYSTEM, organisation_id, DOMAIN, state=DomainState.ACTIVE)
     made = {
         userid: create.member(
-            tx, organisation_id, userid, name=userid.capitalize(), password_hash=hashes[userid], role=role
+            tx, SYSTEM, organisation_id, userid, name=userid.capitalize(), password_hash=hashes[userid], role=role
         )
         for userid, role in MEMBERS.items()
     }
+    members.mark_creator(tx, made["admin"])
     for local, users in PUBLIC.items():
         address = addresses.parse_new(f"{local}@{DOMAIN}")
-        create.public(tx, organisation_id, address, name=local.capitalize(), users=[made[userid] for userid in users])
+        create.public(
+            tx,
+            SYSTEM,
+            organisation_id,
+            address,
+            name=local.capitalize(),
+            users=Users(tuple(made[userid] for userid in users)),
+        )
     app.notify.change(tx, "push_secret", PUSH_SECRET)

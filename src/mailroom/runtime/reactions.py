@@ -14,9 +14,19 @@ from typing import Any
 
 from mailroom.delivery import bounces
 from mailroom.delivery.returns import Returns
-from mailroom.events.facts import Fact, MailArrived, RecipientSettled, SenderDisabled
+from mailroom.events.facts import (
+    BackupBegan,
+    BackupDone,
+    DomainAbnormal,
+    Fact,
+    MailArrived,
+    MailboxExported,
+    RecipientSettled,
+    SenderDisabled,
+)
 from mailroom.notify import new_mail
 from mailroom.notify.alarms import Alarms
+from mailroom.notify.owners import Owners
 from mailroom.storage.ports import Tx
 
 
@@ -31,10 +41,14 @@ class Reaction:
 Reactions = Mapping[type[Fact], tuple[Reaction, ...]]
 
 
-def table(*, alarms: Alarms, returns: Returns) -> Reactions:
+def table(*, alarms: Alarms, owners: Owners, returns: Returns) -> Reactions:
     """Who reacts."""
     return {
         MailArrived: (Reaction("push", new_mail.push), Reaction("bounce", bounces.arrived)),
         SenderDisabled: (Reaction("alarm", alarms.sender_disabled),),
+        DomainAbnormal: (Reaction("alarm", alarms.domain_abnormal),),
+        BackupBegan: (Reaction("tell", owners.backup_began),),
+        BackupDone: (Reaction("tell", owners.backup_done),),
+        MailboxExported: (Reaction("tell", owners.exported),),
         RecipientSettled: (Reaction("return", returns.settled),),
     }

@@ -68,6 +68,9 @@ async def running(settings: Settings, *, roles: Collection[Role] = tuple(Role)) 
                 ("delays", app.delays.run),
                 ("publish", app.publish.run),
                 ("collect", app.collect.run),
+                ("work", app.work.run),
+                ("watch", app.watch.run),
+                ("bin", app.bin.run),
             ):
                 await stack.enter_async_context(_task(forever(name, loop)))
         if Role.WEB in roles and (settings.listen.http or settings.listen.https):
@@ -125,13 +128,16 @@ async def _listen(
 @contextlib.asynccontextmanager
 async def _web(app: App, context: ssl.SSLContext) -> AsyncIterator[dict[str, int]]:
     from mailroom.runtime.http import Server  # noqa: PLC0415 # a node without this role does not load what pages need
+    from mailroom.web.api.contract import House  # noqa: PLC0415 # likewise
     from mailroom.web.http import Web, application  # noqa: PLC0415 # likewise
 
     stopping = asyncio.Event()
     web = Web(
         store=app.store,
         bodies=app.bodies,
+        seal=app.seal,
         passwords=app.passwords,
+        house=House(app.logins, app.client_passwords, app.checks, app.exports),
         clock=clock.now,
         new_id=ids.new,
         settings=app.settings,

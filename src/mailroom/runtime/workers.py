@@ -8,25 +8,32 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import dns.asyncresolver
 
 from mailroom.core import log
 from mailroom.core.clock import DAY, HOUR, MINUTE, SECOND, Clock
-from mailroom.core.ids import NewId
+from mailroom.core.errors import Kind, Refusal
+from mailroom.core.ids import EntryId, NewId
 from mailroom.delivery import posting, reports, rules
 from mailroom.delivery.checks import greylist
 from mailroom.delivery.returns import Returns
-from mailroom.directory import brake, credentials
+from mailroom.directory import brake, credentials, domains
 from mailroom.directory.dkim_keys import DkimKeys
-from mailroom.events import outbox
+from mailroom.directory.domain_checks import DomainChecks
+from mailroom.events import jobs, outbox
+from mailroom.events.jobs import Held, JobLost
 from mailroom.events.outbox import Claimed, LeaseLost
+from mailroom.mailboxes import purge
 from mailroom.mailboxes.contents import Bodies
 from mailroom.messaging import log as log_
+from mailroom.notify.alarms import Alarms
 from mailroom.runtime.reactions import Reaction, Reactions
+from mailroom.storage import repeats
 from mailroom.storage.ports import Store, Tx
 
 _LOG = log.get("workers")
@@ -40,7 +47,10 @@ _LONGEST_PAUSE = 10 * MINUTE
 # What was sent stays in the log for so long.
 _LOG_KEPT = 90 * DAY
 _COLLECT_EVERY = HOUR / SECOND
+_WATCH = 30.0
+_BIN_EVERY = HOUR / SECOND
 _LOOK_EVERY = 10 * MINUTE / SECOND
+_INTERRUPTED = "internal: A fault of the server, see its log."
 
 
 async def forever(name: str, work: Callable[[], Awaitable[None]]) -> None:
@@ -134,6 +144,98 @@ def _finish(tx: Tx, fact: Claimed, lease: str, *, failed: int) -> None:
 
 
 @dataclass(frozen=True, slots=True)
+class Work:
+    """Does long work: so many jobs at once in this process."""
+
+    store: Store
+    workers: Mapping[str, jobs.Worker]  # by kind
+    new_id: NewId
+    at_once: int = 2
+
+    async def run(self) -> None:
+        """Work until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            for _ in range(self.at_once):
+                group.create_task(forever("jobs", self._run))
+
+    async def _run(self) -> None:
+        with self.store.hints.listen(jobs.TOPIC) as ear:
+            while True:
+                if not await self.once():
+                    await ear.wait(_POLL)
+
+    async def once(self) -> bool:
+        """Do one job that is due, to its end; whether there was one."""
+        lease = self.new_id()
+        held = await self.store.write(lambda tx: jobs.claim(tx, self.workers, lease=lease))
+        if held is None:
+            return False
+        try:
+            await self._see_through(held)
+        except JobLost:
+            _LOG.info("job left", job=held.job.id)  # cancelled, or another worker sees to it now
+        return True
+
+    async def _see_through(self, held: Held) -> None:
+        worker = self.workers[held.job.kind]
+        about = {"job": held.job.id, "kind": held.job.kind}
+        try:
+            while (further := await worker.advance(held)) is not None:
+                held = further
+        except JobLost:
+            raise
+        except asyncio.CancelledError:  # we are told to stop: another may go on at once
+            with contextlib.suppress(JobLost, Refusal):
+                await self.store.write(lambda tx: jobs.wait(tx, held, until=tx.now))
+            raise
+        except Refusal as refusal:
+            if refusal.kind in {Kind.UNAVAILABLE, Kind.NO_SPACE}:  # it may be there again later
+                _LOG.warning("job put off", **about, code=refusal.code)
+                await self.store.write(partial(jobs.again, held=held, reason=jobs.said(refusal)))
+                return
+            _LOG.info("job failed", **about, code=refusal.code)
+            await self.store.write(partial(jobs.fail, held=held, refusal=refusal))
+        except Exception:  # logged once; the job is due again
+            _LOG.exception("job interrupted", **about, attempt=held.attempts)
+            await self.store.write(partial(jobs.again, held=held, reason=_INTERRUPTED))
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """Looks at the records of our domains when it is time to."""
+
+    store: Store
+    checks: DomainChecks
+
+    async def run(self) -> None:
+        """Look until cancelled."""
+        with self.store.hints.listen(domains.TOPIC) as ear:
+            while True:
+                if not await self.checks.due():
+                    await ear.wait(_WATCH)
+
+
+@dataclass(frozen=True, slots=True)
+class Bin:
+    """Warns of what will soon be purged, and purges what is due."""
+
+    store: Store
+    alarms: Alarms
+
+    async def run(self) -> None:
+        """Look every hour until cancelled."""
+        due: frozenset[EntryId] = frozenset()
+        while True:
+            due = await self.once(due)
+            await asyncio.sleep(_BIN_EVERY)
+
+    async def once(self, due: frozenset[EntryId]) -> frozenset[EntryId]:
+        """Look once; `due` is what the look before gave back."""
+        await self.store.write(self.alarms.bin)
+        return await self.store.write(partial(purge.look, due_before=due))
+
+
+@dataclass(frozen=True, slots=True)
 class Publish:
     """Lets new keys sign once the DNS shows them."""
 
@@ -168,7 +270,7 @@ class Collect:
 
     store: Store
     bodies: Bodies
-    spools: Path
+    left_behind: Sequence[Path]  # folders of files that nobody needs after a day
     clock: Clock
 
     async def run(self) -> None:
@@ -178,8 +280,10 @@ class Collect:
                 pass
             while await self.store.write(lambda tx: log_.forget(tx, before=tx.now - _LOG_KEPT, limit=_AT_ONCE)):
                 pass
+            await self.store.write(lambda tx: jobs.forget(tx, before=tx.now - _LOG_KEPT))
             await self.store.write(credentials.forget_sessions)
             await self.store.write(brake.forget)
+            await self.store.write(repeats.forget)
             await self.store.write(greylist.forget)
             await self.store.write(rules.forget)
             await self.store.write(reports.forget)
@@ -188,8 +292,10 @@ class Collect:
             await asyncio.sleep(_COLLECT_EVERY)
 
     def _sweep(self) -> None:
-        """Delete the spools of processes that died: nothing in them was promised."""
-        for left in self.spools.iterdir():
+        """Delete exports that have had their day, and the spools of processes that died: nothing in them was
+        promised.
+        """
+        for left in (each for folder in self.left_behind for each in folder.iterdir()):
             with contextlib.suppress(FileNotFoundError):  # its owner has just finished with it
                 if left.is_file() and left.stat().st_mtime * SECOND < self.clock() - DAY:
                     left.unlink()

@@ -76,7 +76,16 @@ domains = Table(
     _text("name"),  # lower case, A-labels
     _text("state"),
     _number("created_at"),
+    _text("finding", ""),  # of the last look at the MX records, see directory.proof; "": none yet
+    _text("seen", "{}"),  # JSON: what that look saw, and by which resolver
+    _text("records", "[]"),  # JSON: every record to set, and what the DNS had in its place
+    _time("checked_at"),
+    _time("check_at"),  # when it is to be looked at again; none: only when somebody asks
+    _time("verifying_since"),
+    _number("failures", 0),  # looks in a row that have not proven it
+    _time("failing_since"),
     UniqueConstraint("organisation_id", "name"),
+    Index("domains_check", "check_at"),
     # First to verify wins: a domain works for one organisation only.
     Index(
         "domains_working",
@@ -100,9 +109,18 @@ members = Table(
     _text("password", ""),  # argon2 hash; "" lets nobody in
     Column("scram", LargeBinary, nullable=True),  # the same password for SCRAM, sealed; none: PLAIN only
     _text("language", ""),
+    _number("is_creator", 0),  # 1: who founded the organisation; nobody keeps him out
     _number("created_at"),
-    UniqueConstraint("organisation_id", "userid"),
-    Index("members_userid", "userid"),
+    # A member who has gone keeps his row, for what he did; his userid is free again.
+    Index(
+        "members_userid",
+        "organisation_id",
+        "userid",
+        unique=True,
+        sqlite_where=text("status <> 'removed'"),
+        postgresql_where=text("status <> 'removed'"),
+    ),
+    Index("members_by_userid", "userid"),
     Index(
         "members_administrators",
         "id",
@@ -110,6 +128,130 @@ members = Table(
         postgresql_where=text("role = 'administrator'"),
     ),
     sqlite_autoincrement=True,
+)
+
+# Who administers a single domain; an administrator of the whole organisation needs no row.
+domain_administrators = Table(
+    "domain_administrators",
+    metadata,
+    _of("member_id", "members"),
+    _of("domain_id", "domains"),
+    PrimaryKeyConstraint("member_id", "domain_id"),
+    Index("domain_administrators_domain", "domain_id"),
+)
+
+departments = Table(
+    "departments",
+    metadata,
+    _id(),
+    _of("organisation_id", "organisations"),
+    _maybe_of("parent_id", "departments"),
+    _text("name"),
+    _number("is_disabled", 0),  # 1: so are its members' own mailboxes, and those of the departments below it
+    _number("created_at"),
+    UniqueConstraint("parent_id", "name"),
+    Index(
+        "departments_top",
+        "organisation_id",
+        "name",
+        unique=True,
+        sqlite_where=text("parent_id IS NULL"),
+        postgresql_where=text("parent_id IS NULL"),
+    ),
+    sqlite_autoincrement=True,
+)
+
+department_members = Table(
+    "department_members",
+    metadata,
+    _of("department_id", "departments"),
+    _of("member_id", "members"),
+    PrimaryKeyConstraint("department_id", "member_id"),
+    Index("department_members_member", "member_id"),
+)
+
+tags = Table(
+    "tags",
+    metadata,
+    _id(),
+    _of("organisation_id", "organisations"),
+    _text("name"),
+    _number("created_at"),
+    UniqueConstraint("organisation_id", "name"),
+    sqlite_autoincrement=True,
+)
+
+tag_members = Table(
+    "tag_members",
+    metadata,
+    _of("tag_id", "tags"),
+    _of("member_id", "members"),
+    PrimaryKeyConstraint("tag_id", "member_id"),
+    Index("tag_members_member", "member_id"),
+)
+
+# What programs show to the REST interfaces; the key itself is shown once.
+api_keys = Table(
+    "api_keys",
+    metadata,
+    _id(),
+    _of("organisation_id", "organisations"),
+    _text("name"),
+    Column("digest", Text, unique=True, nullable=False),  # SHA-256 of the key
+    _text("scope"),  # see directory.api_keys
+    _number("created_at"),
+    _time("last_used_at"),
+    _time("revoked_at"),
+    sqlite_autoincrement=True,
+)
+
+# Short-lived tokens that a key was exchanged for (`access_token` of the Exmail-shaped API).
+api_tokens = Table(
+    "api_tokens",
+    metadata,
+    Column("digest", Text, primary_key=True),
+    _of("api_key_id", "api_keys"),
+    _number("expires_at"),
+    Index("api_tokens_expiry", "expires_at"),
+)
+
+# Answers to requests that bore an Idempotency-Key, so that one that is sent again changes nothing twice.
+idempotency = Table(
+    "idempotency",
+    metadata,
+    _text("actor"),  # the id of a member, or a keyed digest of what a program shows
+    _text("key"),
+    _text("request"),  # keyed digest of method, path and body
+    Column("answer", LargeBinary, nullable=True),  # sealed: some of it is shown once
+    _number("created_at"),
+    PrimaryKeyConstraint("actor", "key"),
+    Index("idempotency_created", "created_at"),
+)
+
+# Who did what, when. Every row holds the hash of the one before it: none can be changed or taken out unseen.
+audit = Table(
+    "audit",
+    metadata,
+    _id(),
+    _number("at"),
+    _text("actor"),  # see directory.model.Actor
+    _text("action"),  # such as mailbox.rename
+    _text("subject"),  # what it was done to: an address, a userid, a domain ...
+    _time("mailbox_id"),  # whose owner may see it; no key, since the row outlives the mailbox
+    _text("before", "null"),  # JSON
+    _text("after", "null"),  # JSON
+    _text("hash"),  # SHA-256, hex, of the previous row's hash and this row
+    Index("audit_mailbox", "mailbox_id", "id"),
+    Index("audit_action", "action", "id"),
+    sqlite_autoincrement=True,
+)
+
+# The end of that chain, which one writer at a time holds.
+audit_head = Table(
+    "audit_head",
+    metadata,
+    Column("id", Number, primary_key=True, autoincrement=False),
+    _text("hash"),
 )
 
 sessions = Table(
@@ -122,6 +264,10 @@ sessions = Table(
     Index("sessions_member", "member_id"),
     Index("sessions_expiry", "expires_at"),
 )
+
+# The conditions of partial indexes: a query must ask in the same words, or the index is not used.
+PUBLIC = text("kind = 'public'")
+SHUT = text("status = 'department_disabled'")
 
 mailboxes = Table(
     "mailboxes",
@@ -138,6 +284,8 @@ mailboxes = Table(
     _number("created_at"),
     # A member has one personal mailbox and no more.
     UniqueConstraint("owner_id"),
+    Index("mailboxes_public", "id", sqlite_where=PUBLIC, postgresql_where=PUBLIC),
+    Index("mailboxes_shut", "id", sqlite_where=SHUT, postgresql_where=SHUT),
     sqlite_autoincrement=True,
 )
 
@@ -149,7 +297,7 @@ addresses = Table(
     _of("domain_id", "domains"),
     _maybe_of("mailbox_id", "mailboxes"),
     _maybe_of("group_id", "groups"),
-    _text("role"),  # primary | alias
+    _text("role"),  # primary | alias | former (the mailbox's name before it was renamed)
     _number("created_at"),
     CheckConstraint("(mailbox_id IS NULL) <> (group_id IS NULL)", name="addresses_one_holder"),
     Index("addresses_mailbox", "mailbox_id"),
@@ -174,8 +322,9 @@ group_members = Table(
     "group_members",
     metadata,
     _of("group_id", "groups"),
-    _text("address"),  # canonical; of ours (mailbox, alias, group) or of anyone
+    _text("address"),  # canonical; of ours (mailbox, alias, group) or of anyone; or department:<id>, tag:<id>
     PrimaryKeyConstraint("group_id", "address"),
+    Index("group_members_address", "address"),
 )
 
 # Who may send to a group whose `allow` is custom.
@@ -185,6 +334,7 @@ group_senders = Table(
     _of("group_id", "groups"),
     _text("address"),
     PrimaryKeyConstraint("group_id", "address"),
+    Index("group_senders_address", "address"),
 )
 
 # Passwords for mail programs, each for one mailbox: made by us, shown once, revocable one by one.
@@ -246,6 +396,90 @@ access = Table(
     _of("member_id", "members"),
     PrimaryKeyConstraint("mailbox_id", "member_id"),
     Index("access_member", "member_id"),
+)
+
+access_departments = Table(
+    "access_departments",
+    metadata,
+    _of("mailbox_id", "mailboxes"),
+    _of("department_id", "departments"),
+    PrimaryKeyConstraint("mailbox_id", "department_id"),
+    Index("access_departments_department", "department_id"),
+)
+
+access_tags = Table(
+    "access_tags",
+    metadata,
+    _of("mailbox_id", "mailboxes"),
+    _of("tag_id", "tags"),
+    PrimaryKeyConstraint("mailbox_id", "tag_id"),
+    Index("access_tags_tag", "tag_id"),
+)
+
+# The recycle bin: whole mailboxes that wait to be purged, and what has become of them. No keys to others: a row
+# outlives its mailbox, for the log.
+recycled = Table(
+    "recycled",
+    metadata,
+    _id(),
+    _of("organisation_id", "organisations"),
+    _number("mailbox_id"),
+    _text("address"),  # its primary address when it came in
+    _text("name"),
+    _text("source"),  # deleted_member | unbound | recycled_public
+    _text("userid", ""),  # whose it was
+    _number("entered_at"),
+    _number("purge_at"),
+    _number("warned", 0),  # days before the purge that the administrators were last told of; 0: not yet
+    _text("state"),  # waiting | restored | purging | expired
+    _time("ended_at"),
+    Index(
+        "recycled_waiting",
+        "mailbox_id",
+        unique=True,
+        sqlite_where=text("state IN ('waiting', 'purging')"),
+        postgresql_where=text("state IN ('waiting', 'purging')"),
+    ),
+    Index("recycled_purge", "state", "purge_at"),
+    sqlite_autoincrement=True,
+)
+
+# Ownership that has changed hands.
+reassignments = Table(
+    "reassignments",
+    metadata,
+    _id(),
+    _number("mailbox_id"),
+    _text("address"),
+    _text("from_userid"),  # "": it was public, or lay in the bin
+    _text("to_userid"),  # "": it became public
+    _time("displaced_id"),  # the mailbox that had to go to the bin
+    _number("at"),
+    Index("reassignments_mailbox", "mailbox_id"),
+    sqlite_autoincrement=True,
+)
+
+# Where the copies of one mailbox lie in another, so that a second backup copies only what is new.
+backups = Table(
+    "backups",
+    metadata,
+    _number("source_id"),
+    _number("target_id"),
+    _number("root_id"),  # the folder in the target
+    _number("created_at"),
+    PrimaryKeyConstraint("source_id", "target_id"),
+    Index("backups_target", "target_id"),
+)
+
+# How far each folder has been copied.
+backup_marks = Table(
+    "backup_marks",
+    metadata,
+    _number("source_folder_id"),
+    _number("target_folder_id"),
+    _number("uid"),  # the last that was copied
+    PrimaryKeyConstraint("source_folder_id", "target_folder_id"),
+    Index("backup_marks_target", "target_folder_id"),
 )
 
 # The names of folders that a mail program shows, by the mailbox that was logged in to (RFC 9051 §6.3.7). A name may
@@ -331,7 +565,7 @@ bodies = Table(
     Column("octets", LargeBinary, nullable=False),
 )
 
-# The condition of a partial index: a query must ask in the same words, or the index is not used.
+# Likewise.
 UNREFERRED = text("refs = 0")
 
 blobs = Table(
@@ -403,6 +637,29 @@ reactions = Table(
     _text("name"),
     PrimaryKeyConstraint("fact_id", "name"),
     sqlite_with_rowid=False,
+)
+
+# Long work with progress: see `events.jobs`.
+jobs = Table(
+    "jobs",
+    metadata,
+    _id(),
+    _text("kind"),
+    _text("task"),  # JSON: what to do
+    _text("actor"),
+    _text("subject"),  # what it is about, for lists
+    _text("state"),  # queued | running | done | failed | cancelled
+    _number("finished", 0),  # of `total` steps, mails or whatever the kind counts
+    _number("total", 0),
+    _text("notes", "{}"),  # JSON: where the work stands
+    _text("result", "null"),  # JSON
+    _text("reason", ""),  # why it failed: a stable code, then a sentence
+    _number("created_at"),
+    _time("ended_at"),
+    *_leased(),
+    Index("jobs_due", "next_at"),
+    Index("jobs_created", "created_at"),
+    sqlite_autoincrement=True,
 )
 
 # A configured way out.

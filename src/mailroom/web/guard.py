@@ -18,6 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from mailroom.core.errors import Refusal
 from mailroom.web.refusals import CrossSite
+from mailroom.web.sessions import bearer
 
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 # A response that needs less or more says so itself; the mail's frame does.
@@ -40,7 +41,8 @@ class Guard:
     """Refuses what another site makes a browser send, and puts `HEADERS` on every answer that lacks them.
 
     Browsers say where a request comes from (Sec-Fetch-Site, older ones Origin). One that says neither is no browser, so
-    no site can have made it do anything.
+    no site can have made it do anything. Nor can one make a browser show a key, to which no session is added: it would
+    have to ask us first (CORS), and we do not answer.
     """
 
     def __init__(self, app: ASGIApp, *, public_url: str, refuse: Callable[[Request, Refusal], Response]) -> None:
@@ -61,7 +63,7 @@ class Guard:
             await send(message)
 
         request = Request(scope, receive)
-        if request.method in _SAFE or self._is_ours(request):
+        if request.method in _SAFE or _shows_a_key(request) or self._is_ours(request):
             await self._app(scope, receive, send_guarded)
         else:
             await self._refuse(request, CrossSite())(scope, receive, send_guarded)
@@ -75,3 +77,9 @@ class Guard:
             return True
         said = urlsplit(origin)
         return said[:2] == self._public[:2] or (said.netloc != "" and said.netloc == request.headers.get("host"))
+
+
+def _shows_a_key(request: Request) -> bool:
+    """Whether it is for an interface that looks at no session where there is a key, or at none at all."""
+    path = request.url.path
+    return path.startswith("/cgi-bin/") or (path.startswith("/api/") and bearer(request) is not None)

@@ -28,8 +28,15 @@ from mailroom.directory.brake import Brake
 from mailroom.directory.credentials import Passwords
 from mailroom.mailboxes.contents import Bodies
 from mailroom.storage.ports import Store
+from mailroom.storage.seal import Seal
 from mailroom.web import guard, refusals
+from mailroom.web.api import catalogue
+from mailroom.web.api.callers import Callers
+from mailroom.web.api.contract import House
+from mailroom.web.api.edge import Edge
 from mailroom.web.auth import SignIn
+from mailroom.web.exmail import calls
+from mailroom.web.exmail.edge import Exmail
 from mailroom.web.mail.events import Events
 from mailroom.web.mail.pages import Mail
 from mailroom.web.refusals import Failed, NoSuchPage, WrongMethod
@@ -49,7 +56,9 @@ class Web:
 
     store: Store
     bodies: Bodies
+    seal: Seal
     passwords: Passwords
+    house: House
     clock: Clock
     new_id: NewId
     settings: Settings
@@ -63,7 +72,11 @@ def application(parts: Web) -> Starlette:
     templates = Templates(statics.url)
     sessions = Sessions(parts.store, parts.settings.public_url)
     health, faults = _Health(parts.ready), _Faults(templates)
-    sign_in = SignIn(parts.store, parts.passwords, sessions, templates, Brake(parts.store), parts.new_id)
+    brake = Brake(parts.store)
+    sign_in = SignIn(parts.store, parts.passwords, sessions, templates, brake, parts.new_id)
+    callers = Callers(sessions, brake)
+    api = Edge(catalogue.OPERATIONS, parts.store, parts.seal, callers, parts.house, catalogue.document())
+    exmail = Exmail(calls.CALLS, parts.store, callers, parts.house)
     return Starlette(
         routes=[
             Route("/livez", health.live),
@@ -71,6 +84,8 @@ def application(parts: Web) -> Starlette:
             Mount("/static", GZipMiddleware(statics)),
             *Setup(parts.store, parts.settings).routes(),
             *sign_in.routes(),
+            *api.routes(),
+            *exmail.routes(),
             *Events(parts.store, sessions, parts.stopping).routes(),
             *Mail(parts.bodies, sessions, templates).routes(),
         ],
@@ -122,7 +137,6 @@ class _Faults:
     async def failed(self, request: Request, fault: Exception) -> Response:
         _LOG.error("request failed", method=request.method, path=request.url.path, exc_info=fault)
         response = self.show(request, Failed())
-        response.status_code = 500
         response.headers.update(guard.HEADERS)  # this answer is made outside the guard
         return response
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from mailroom.core.errors import NotFound
+from mailroom.web.refusals import NoSuchPage
 
 # What both databases can hold, with room to add.
 _MOST_DIGITS: Final = 18
@@ -15,7 +15,7 @@ _NUMBER: Final = re.compile(rf"[0-9]{{1,{_MOST_DIGITS}}}")
 
 
 def number(text: str) -> int:
-    """The id that a text names. Raises `NotFound` for what cannot be one."""
+    """The id that a text names. Raises `NoSuchPage` for what cannot be one."""
     if not _NUMBER.fullmatch(text):
-        raise NotFound(what="page", name="")
+        raise NoSuchPage
     return int(text)

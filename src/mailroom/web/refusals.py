@@ -27,7 +27,15 @@ STATUS: Final = MappingProxyType(
     }
 )
 # Where HTTP has a more exact word than the kind says.
-_BY_CODE: Final = MappingProxyType({"too_many_attempts": 429, "wrong_method": 405})
+_BY_CODE: Final = MappingProxyType(
+    {
+        "too_many_attempts": 429,
+        "wrong_method": 405,
+        "failed": 500,
+        "wrong_media_type": 415,
+        "idempotency_key_reused": 422,
+    }
+)
 
 
 class NotSignedIn(Refusal):
@@ -36,6 +44,22 @@ class NotSignedIn(Refusal):
     kind = Kind.UNAUTHENTICATED
     code = "not_signed_in"
     sentence = "Please sign in."
+
+
+class WrongKey(Refusal):
+    """The key was never one, or has been revoked."""
+
+    kind = Kind.UNAUTHENTICATED
+    code = "wrong_key"
+    sentence = "The key is wrong, or has been revoked."
+
+
+class KeyReused(Refusal):
+    """The Idempotency-Key came with another request before."""
+
+    kind = Kind.CONFLICT
+    code = "idempotency_key_reused"
+    sentence = "This Idempotency-Key was used for another request."
 
 
 class CrossSite(Refusal):
@@ -51,6 +75,13 @@ class WrongMethod(Refusal):
 
     code = "wrong_method"
     sentence = "This page cannot be used in this way."
+
+
+class WrongMediaType(Refusal):
+    """What is sent must be JSON, and say so."""
+
+    code = "wrong_media_type"
+    sentence = "The request must be JSON (Content-Type: application/json)."
 
 
 class NoSuchPage(NotFound):
@@ -73,8 +104,9 @@ def status(refusal: Refusal) -> int:
 
 
 def headers(refusal: Refusal) -> dict[str, str]:
-    """What else the client is told: when to come again (RFC 9110 §10.2.3)."""
-    return {"Retry-After": str(refusal.about["seconds"])} if "seconds" in refusal.about else {}
+    """What else the client is told: when to come again, and how to say who it is (RFC 9110 §10.2.3, §11.6.1)."""
+    told = {"Retry-After": str(refusal.about["seconds"])} if "seconds" in refusal.about else {}
+    return told | ({"WWW-Authenticate": "Bearer"} if status(refusal) == 401 else {})
 
 
 def problem(refusal: Refusal) -> JSONResponse:

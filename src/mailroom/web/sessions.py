@@ -20,6 +20,8 @@ from mailroom.web.refusals import NotSignedIn
 
 T = TypeVar("T")
 
+_KEY_MOST = 256
+
 
 @dataclass(frozen=True, slots=True)
 class Sessions:
@@ -74,3 +76,9 @@ def _actor(tx: Tx, token: Secret | None) -> Member:
     if member is None:
         raise NotSignedIn
     return member
+
+
+def bearer(request: Request) -> Secret | None:
+    """The key that the request bears (RFC 6750 §2.1)."""
+    scheme, _, key = request.headers.get("authorization", "").partition(" ")
+    return Secret(key.strip()[:_KEY_MOST]) if scheme.lower() == "bearer" else None

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import func, select
 
+from mailroom.directory.model import SYSTEM
 from mailroom.mailboxes import quota
 from mailroom.storage import schema
 from mailroom.storage.ports import Store
@@ -80,14 +81,14 @@ async def test_refusals_come_before_the_mail(store: Store, tmp_path: Path) -> No
         await refused(c, b"APPEND Shared/nobody@corp.example/INBOX {9", "TRYCREATE")
         await refused(c, b"APPEND INBOX {1001", "TOOBIG")
         await refused(c, b"APPEND INBOX {0", "")
-        await store.write(lambda tx: quota.change(tx, place.people.mailboxes["amy"], 100))
+        await store.write(lambda tx: quota.change(tx, SYSTEM, place.people.mailboxes["amy"], 100))
         await refused(c, b"APPEND INBOX {200", "OVERQUOTA")
         assert await c.ok("SEARCH ALL") == [b"SEARCH"]
 
 
 async def test_all_mails_are_taken_or_none(store: Store, tmp_path: Path) -> None:
     async with room(store, tmp_path) as place, place.open() as c:
-        await store.write(lambda tx: quota.change(tx, place.people.mailboxes["amy"], 100_000))
+        await store.write(lambda tx: quota.change(tx, SYSTEM, place.people.mailboxes["amy"], 100_000))
         large = make.mail(size=90_000)
         words = b"APPEND INBOX (\\Seen) {%d+}\r\n%b {%d+}\r\n%b" % (len(large), large, len(large), large)
         answer = await c(words)

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
+from mailroom.directory.model import SYSTEM
 from mailroom.mailboxes import quota
 from mailroom.mailboxes.threads import Thread
 from mailroom.protocols.imap.commands import names
@@ -96,7 +97,7 @@ async def test_lists_with_counts(store: Store, tmp_path: Path) -> None:
             assert await c.ok("STATUS INBOX (DELETED-STORAGE SIZE RECENT APPENDLIMIT)") == [
                 b"STATUS INBOX (DELETED-STORAGE 118 SIZE 236 RECENT 0 APPENDLIMIT 52428800)"
             ]
-            await store.write(lambda tx: quota.change(tx, place.people.mailboxes["amy"], 1 << 20))
+            await store.write(lambda tx: quota.change(tx, SYSTEM, place.people.mailboxes["amy"], 1 << 20))
             assert (await c.ok("GETQUOTAROOT INBOX"))[1] == b'QUOTA "amy@corp.example" (STORAGE 1 1024)'
             assert (await c("STATUS nowhere (MESSAGES)")).code == "NONEXISTENT"
 

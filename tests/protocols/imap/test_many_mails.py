@@ -16,11 +16,8 @@ from mailroom.storage.ports import Store
 from tests.protocols.imap.room import Room, room
 
 MANY = 1200
-
-
-@pytest.fixture
-def _few_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(change, "AT_ONCE", 3)
+MIDDLE = change.AT_ONCE + 3  # a mail of the second of three pieces
+LAST = 2 * MIDDLE - 1  # a mail of the third
 
 
 def hints(place: Room) -> list[None]:
@@ -30,25 +27,24 @@ def hints(place: Room) -> list[None]:
     return heard
 
 
-@pytest.mark.usefixtures("_few_at_once")
 async def test_expunge_goes_piece_by_piece(store: Store, tmp_path: Path) -> None:
     async with room(store, tmp_path) as place:
-        await place.deliver(*(f"{number}" for number in range(10)))
+        await place.deliver(*(f"{number}" for number in range(LAST)))
         async with place.open() as c, place.open() as other:
-            await c.ok("STORE 1:4,6:9 +FLAGS.SILENT (\\Deleted)")
+            await c.ok(f"STORE 1:{MIDDLE - 1},{MIDDLE + 1}:{LAST - 1} +FLAGS.SILENT (\\Deleted)")
             await other.ok("NOOP")
             heard = hints(place)
-            assert await c.ok("EXPUNGE") == [b"1 EXPUNGE"] * 4 + [b"2 EXPUNGE"] * 4
+            gone = [b"1 EXPUNGE"] * (MIDDLE - 1) + [b"2 EXPUNGE"] * (LAST - MIDDLE - 1)
+            assert await c.ok("EXPUNGE") == gone
             assert len(heard) == 3
-            assert await c.ok("FETCH 1:* UID") == [b"1 FETCH (UID 5)", b"2 FETCH (UID 10)"]
-            assert await other.ok("NOOP") == [b"1 EXPUNGE"] * 4 + [b"2 EXPUNGE"] * 4
+            assert await c.ok("FETCH 1:* UID") == [b"1 FETCH (UID %d)" % MIDDLE, b"2 FETCH (UID %d)" % LAST]
+            assert await other.ok("NOOP") == gone
 
 
-@pytest.mark.usefixtures("_few_at_once")
-@pytest.mark.parametrize(("command", "left"), [("UID EXPUNGE 2:9", [1, 10]), ("CLOSE", [])])
+@pytest.mark.parametrize(("command", "left"), [(f"UID EXPUNGE 2:{LAST - 1}", [1, LAST]), ("CLOSE", [])])
 async def test_so_do_close_and_uid_expunge(command: str, left: list[int], store: Store, tmp_path: Path) -> None:
     async with room(store, tmp_path) as place:
-        await place.deliver(*(f"{number}" for number in range(10)))
+        await place.deliver(*(f"{number}" for number in range(LAST)))
         async with place.open() as c:
             await c.ok("STORE 1:* +FLAGS.SILENT (\\Deleted)")
             await c.ok(command)
@@ -56,10 +52,9 @@ async def test_so_do_close_and_uid_expunge(command: str, left: list[int], store:
             assert await c.ok("UID FETCH 1:* UID") == [b"%d FETCH (UID %d)" % pair for pair in enumerate(left, 1)]
 
 
-@pytest.mark.usefixtures("_few_at_once")
 async def test_a_folder_with_many_mails_is_removed_piece_by_piece(store: Store, tmp_path: Path) -> None:
     async with room(store, tmp_path) as place:
-        await place.deliver(*(f"{number}" for number in range(10)))
+        await place.deliver(*(f"{number}" for number in range(LAST)))
         async with place.open() as c:
             used = await c.ok("GETQUOTAROOT INBOX")
             await c.ok("CREATE a")
@@ -67,22 +62,21 @@ async def test_a_folder_with_many_mails_is_removed_piece_by_piece(store: Store, 
             async with place.open(folder="a") as other:
                 heard = hints(place)
                 await c.ok("DELETE a")
-                assert len(heard) == 4
+                assert len(heard) == 3
                 await other.say("NOOP")
                 await other.expect(r"\* BYE the folder has been removed")
             assert (await c("SELECT a")).code == "NONEXISTENT"
             assert await c.ok("GETQUOTAROOT INBOX") == used
             await c.ok("SELECT INBOX")
-            assert len(await c.ok("FETCH 1:* UID")) == 10
+            assert len(await c.ok("FETCH 1:* UID")) == LAST
 
 
-@pytest.mark.usefixtures("_few_at_once")
 async def test_a_folder_that_must_stay_keeps_its_mails(store: Store, tmp_path: Path) -> None:
     async with room(store, tmp_path) as place:
-        await place.deliver(*(f"{number}" for number in range(10)))
+        await place.deliver(*(f"{number}" for number in range(LAST)))
         async with place.open() as c:
             assert (await c("DELETE INBOX")).code == "CANNOT"
-            assert await c.ok("STATUS INBOX (MESSAGES)") == [b"STATUS INBOX (MESSAGES 10)"]
+            assert await c.ok("STATUS INBOX (MESSAGES)") == [b"STATUS INBOX (MESSAGES %d)" % LAST]
 
 
 async def test_every_other_of_many(store: Store, tmp_path: Path) -> None:

@@ -6,10 +6,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from mailroom.directory import access, members
+from mailroom.directory import members, users
 from mailroom.directory.clients import ClientPasswords
 from mailroom.directory.clients import revoke as revoke_password
-from mailroom.directory.model import MemberStatus, Service
+from mailroom.directory.model import SYSTEM, MemberStatus, Service, Users
 from mailroom.mailboxes import quota
 from mailroom.mailboxes.model import MailboxStatus
 from mailroom.storage.ports import Store
@@ -36,7 +36,11 @@ async def test_one_read_state_for_all(store: Store, tmp_path: Path) -> None:
 
 async def test_what_is_not_yours_looks_like_what_is_not_there(store: Store, tmp_path: Path) -> None:
     async with room(store, tmp_path, people=("amy", "bob")) as place, place.call() as c:
-        await store.write(lambda tx: access.revoke(tx, place.people.mailboxes["sales"], place.people.members["bob"].id))
+        await store.write(
+            lambda tx: users.change(
+                tx, SYSTEM, place.people.mailboxes["sales"], remove=Users((place.people.members["bob"],))
+            )
+        )
         await c.login("bob")
         for words in (
             f"SELECT {INBOX}",
@@ -66,7 +70,7 @@ async def test_nothing_is_made_beside_what_is_shared(store: Store, tmp_path: Pat
             b'QUOTAROOT %b "sales@corp.example"' % INBOX.encode(),
             b'QUOTA "sales@corp.example" ()',
         ]
-        await store.write(lambda tx: quota.change(tx, place.people.mailboxes["sales"], 10_240))
+        await store.write(lambda tx: quota.change(tx, SYSTEM, place.people.mailboxes["sales"], 10_240))
         assert await c.ok("GETQUOTA sales@corp.example") == [b'QUOTA "sales@corp.example" (STORAGE 0 10)']
 
 
@@ -96,14 +100,14 @@ async def test_a_user_who_is_removed_loses_the_folder_at_once(store: Store, tmp_
 
 async def revoke(place: Room, userid: str) -> None:
     sales, member = place.people.mailboxes["sales"], place.people.members[userid]
-    await place.store.write(lambda tx: access.revoke(tx, sales, member.id))
+    await place.store.write(lambda tx: users.change(tx, SYSTEM, sales, remove=Users((member,))))
 
 
 async def test_a_member_who_is_disabled_loses_every_session(store: Store, tmp_path: Path) -> None:
     async with room(store, tmp_path) as place, place.open("bob", INBOX) as shared, place.open("bob") as own:
         await own.say("IDLE")
         await own.expect(r"\+ .*")
-        await store.write(lambda tx: members.change_status(tx, "bob", MemberStatus.DISABLED))
+        await store.write(lambda tx: members.change_status(tx, SYSTEM, "bob", MemberStatus.DISABLED))
         await parted(own)
         await parted(shared)
 
@@ -111,7 +115,7 @@ async def test_a_member_who_is_disabled_loses_every_session(store: Store, tmp_pa
 async def test_a_mailbox_that_is_disabled(store: Store, tmp_path: Path) -> None:
     async with room(store, tmp_path) as place, place.open("bob", INBOX) as c:
         sales = place.people.mailboxes["sales"]
-        await store.write(lambda tx: quota.change_status(tx, sales, MailboxStatus.DISABLED))
+        await store.write(lambda tx: quota.change_status(tx, SYSTEM, sales, MailboxStatus.DISABLED))
         await parted(c)
 
 
@@ -125,13 +129,13 @@ async def test_a_login_by_the_public_mailbox_itself(store: Store, tmp_path: Path
     async with room(store, tmp_path) as place, place.call() as c:
         clients = ClientPasswords(store, place.logins.passwords, place.logins.seal)
         sales = place.people.mailboxes["sales"]
-        made, password = await clients.create(sales, remark="office", services=[Service.IMAP])
+        made, password = await clients.create(SYSTEM, sales, remark="office", services=[Service.IMAP])
         await place.deliver("order", to="sales")
         await c.login("sales@corp.example", password.reveal())
         assert await c.ok("NAMESPACE") == [b'NAMESPACE (("" "/")) NIL NIL']
         assert not [line for line in await c.ok('LIST "" *') if b"Shared" in line]
         assert b"1 EXISTS" in await c.ok("SELECT INBOX")
-        await store.write(lambda tx: revoke_password(tx, sales, made.id))
+        await store.write(lambda tx: revoke_password(tx, SYSTEM, sales, made.id))
         await parted(c)
 
 

@@ -15,7 +15,7 @@ from typing import TypeVar
 
 from mailroom.core.settings import Listen, Settings
 from mailroom.directory import addresses, domains, members
-from mailroom.directory.model import DomainState, Role
+from mailroom.directory.model import SYSTEM, DomainState, Role
 from mailroom.mailboxes import create
 from mailroom.runtime import serve
 from mailroom.runtime.app import App
@@ -66,12 +66,12 @@ class Town:
 def _add(tx: Tx, userid: str) -> None:
     organisation_id = domains.every(tx)[0].organisation_id
     member = members.add(tx, organisation_id, userid, name=userid, password_hash="", role=Role.MEMBER)
-    create.personal(tx, member, addresses.parse_new(f"{userid}@{DOMAIN}"))
+    create.personal(tx, SYSTEM, member, addresses.parse_new(f"{userid}@{DOMAIN}"))
 
 
 def _found(tx: Tx) -> None:
     organisation_id = members.found_organisation(tx, "Corp")
-    domains.add(tx, organisation_id, DOMAIN, state=DomainState.ACTIVE)
+    domains.add(tx, SYSTEM, organisation_id, DOMAIN, state=DomainState.ACTIVE)
 
 
 @contextlib.contextmanager

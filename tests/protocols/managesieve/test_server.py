@@ -23,7 +23,7 @@ from mailroom.core.settings import Limits, Settings
 from mailroom.delivery.sieve.grammar import EXTENSIONS, SCRIPT_MOST
 from mailroom.directory import members
 from mailroom.directory.logins import Logins
-from mailroom.directory.model import MemberStatus
+from mailroom.directory.model import SYSTEM, MemberStatus
 from mailroom.protocols.contract import House
 from mailroom.protocols.listener import Listener
 from mailroom.protocols.managesieve.server import managesieve
@@ -163,7 +163,7 @@ async def test_scripts_are_their_owner_s(office: Office) -> None:
 
 async def test_a_member_who_is_out_is_out_at_once(office: Office) -> None:
     async with office.signed_in() as client:
-        await office.store.write(lambda tx: members.change_status(tx, "amy", MemberStatus.DISABLED))
+        await office.store.write(lambda tx: members.change_status(tx, SYSTEM, "amy", MemberStatus.DISABLED))
         await client("LISTSCRIPTS")
         await client.expect("BYE")
         await client.expect_end()

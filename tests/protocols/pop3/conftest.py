@@ -19,7 +19,7 @@ from mailroom.core.settings import Limits, Network, Settings
 from mailroom.delivery.accept import Acceptance
 from mailroom.directory.clients import ClientPasswords
 from mailroom.directory.logins import Bearer, Logins
-from mailroom.directory.model import Service
+from mailroom.directory.model import SYSTEM, Service
 from mailroom.mailboxes import fetch
 from mailroom.protocols.contract import House
 from mailroom.protocols.listener import Listener
@@ -49,7 +49,9 @@ class Office:
 
     async def client_password(self, name: str, *services: Service) -> str:
         made = ClientPasswords(self.store, self.logins.passwords, self.logins.seal)
-        _, shown = await made.create(self.organisation.mailboxes[name], remark="x", services=services or tuple(Service))
+        _, shown = await made.create(
+            SYSTEM, self.organisation.mailboxes[name], remark="x", services=services or tuple(Service)
+        )
         return shown.reveal()
 
     def vouch_for(self, **tokens: str) -> None:

@@ -11,7 +11,7 @@ import ssl
 import pytest
 
 from mailroom.directory import clients, members
-from mailroom.directory.model import MemberStatus, Service
+from mailroom.directory.model import SYSTEM, MemberStatus, Service
 from mailroom.protocols.pop3 import grammar
 from tests import make, talk
 from tests.directory.scram_client import ScramClient
@@ -109,7 +109,7 @@ async def test_deletions_that_fail_are_said_and_none_is_done(office: Office) -> 
     async with office.signed_in() as client:
         await client("DELE 1")
         await client.expect("+OK")
-        await office.store.write(lambda tx: members.change_status(tx, "amy", MemberStatus.DISABLED))
+        await office.store.write(lambda tx: members.change_status(tx, SYSTEM, "amy", MemberStatus.DISABLED))
         await client("QUIT")
         await client.expect("-ERR ?AUTH?")
         await client.expect_end()
@@ -252,7 +252,7 @@ async def test_revocation_ends_the_session(office: Office) -> None:
     shown, mailbox_id = await office.client_password("amy"), office.organisation.mailboxes["amy"]
     async with office.signed_in(password=shown) as client:
         (which,) = [one.id for one in await office.store.read(lambda tx: clients.of(tx, mailbox_id))]
-        await office.store.write(lambda tx: clients.revoke(tx, mailbox_id, which))
+        await office.store.write(lambda tx: clients.revoke(tx, SYSTEM, mailbox_id, which))
         await client("RETR 1")
         await client.expect("-ERR ?AUTH?")
         await client.expect_end()

@@ -36,6 +36,11 @@ _ACCOUNT_BY_ADDRESS = (
     .where(_addresses.c.address == bindparam("address"))
 )
 _ACCOUNT_BY_MAILBOX = _ACCOUNT.select_from(_owner).where(_mailboxes.c.id == bindparam("mailbox_id"))
+_HOLD = (
+    select(_mailboxes.c.id)
+    .where(_mailboxes.c.id == bindparam("mailbox_id"), _mailboxes.c.status != "recycled")
+    .with_for_update(key_share=True)
+)
 _STANDING = (
     select(_mailboxes.c.owner_id, _members.c.status, _members.c.password, _client_passwords.c.id)
     .select_from(
@@ -89,9 +94,10 @@ def _to_account(row: Row | None) -> Account | None:
     if row is None:
         return None
     member = None if row[0] is None else to_member(row)
-    verifiers = Verifiers(row[7] or "", None if row[8] is None else bytes(row[8]))
-    is_open = bool(row[11]) and (member is None or member.status is MemberStatus.ACTIVE)
-    return Account(MailboxId(row[9]), row[10], is_open, member, verifiers)
+    password, scram, mailbox_id, address, is_open = row[len(COLUMNS) :]
+    verifiers = Verifiers(password or "", None if scram is None else bytes(scram))
+    lets_in = bool(is_open) and (member is None or member.status is MemberStatus.ACTIVE)
+    return Account(MailboxId(mailbox_id), address, lets_in, member, verifiers)
 
 
 def by_userid(tx: Tx, userid: str) -> Account | None:
@@ -104,6 +110,11 @@ def by_address(tx: Tx, address: str) -> Account | None:
 
 def by_mailbox(tx: Tx, mailbox_id: MailboxId) -> Account | None:
     return _to_account(tx.first(_ACCOUNT_BY_MAILBOX, mailbox_id=mailbox_id))
+
+
+def hold(tx: Tx, mailbox_id: MailboxId) -> bool:
+    """Keep others from giving the mailbox away until the commit; whether it is in use."""
+    return tx.first(_HOLD, mailbox_id=mailbox_id) is not None
 
 
 def standing(tx: Tx, mailbox_id: MailboxId, client_password: ClientPasswordId | None) -> Row | None:

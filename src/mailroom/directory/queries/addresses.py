@@ -5,8 +5,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
-from sqlalchemy import bindparam, delete, insert, select
+from sqlalchemy import bindparam, delete, select, update
 
 from mailroom.core.ids import DomainId, GroupId, MailboxId
 from mailroom.directory.model import AddressRole, DomainState, Lease
@@ -30,28 +31,18 @@ _LEASE_OF = select(
 ).join(_domains, _domains.c.id == _addresses.c.domain_id)
 _LEASE = _LEASE_OF.where(_addresses.c.address == bindparam("address"))
 _LEASES = _LEASE_OF.where(_addresses.c.address.in_(bindparam("addresses", expanding=True)))
-_HOLDER_KIND = select(_mailboxes.c.kind).where(_mailboxes.c.id == bindparam("mailbox_id"))
-_ADD_ADDRESS = insert(_addresses).values(
-    address=bindparam("address"),
-    domain_id=bindparam("domain_id"),
-    mailbox_id=bindparam("mailbox_id"),
-    role=bindparam("role"),
-    created_at=bindparam("now"),
-)
-_ADD_GROUP_ADDRESS = insert(_addresses).values(
-    address=bindparam("address"),
-    domain_id=bindparam("domain_id"),
-    group_id=bindparam("group_id"),
-    role=AddressRole.PRIMARY.value,
-    created_at=bindparam("now"),
-)
+_HOLDER = select(_mailboxes.c.kind, _mailboxes.c.status).where(_mailboxes.c.id == bindparam("mailbox_id"))
+_ADD: dict[str, Any] = {name: bindparam(name) for name in ("address", "domain_id", "role", "created_at")}
+_ADD_ADDRESS = sql.insert(_addresses).values(_ADD | {"mailbox_id": bindparam("mailbox_id")}).on_conflict_do_nothing()
+_ADD_GROUP_ADDRESS = sql.insert(_addresses).values(_ADD | {"group_id": bindparam("group_id")}).on_conflict_do_nothing()
+_CHANGE_ROLE = update(_addresses).where(_addresses.c.address == bindparam("which")).values(role=bindparam("to"))
 _REMOVE_ADDRESS = delete(_addresses).where(_addresses.c.address == bindparam("address"))
 _PRIMARY_ADDRESS = select(_addresses.c.address).where(
     _addresses.c.mailbox_id == bindparam("mailbox_id"), _addresses.c.role == AddressRole.PRIMARY.value
 )
-_ALIASES = (
+_IN_ROLE = (
     select(_addresses.c.address)
-    .where(_addresses.c.mailbox_id == bindparam("mailbox_id"), _addresses.c.role == AddressRole.ALIAS.value)
+    .where(_addresses.c.mailbox_id == bindparam("mailbox_id"), _addresses.c.role == bindparam("role"))
     .order_by(_addresses.c.address)
 )
 
@@ -78,21 +69,31 @@ def leases(tx: Tx, addresses: Sequence[str]) -> Mapping[str, Lease]:
 
 
 def holder_kind(tx: Tx, holder: Lease) -> str:
-    """Where an address is taken, in the words of `address_taken`: group, alias, member or public."""
+    """Where an address is taken, in the words of `address_taken`: group, recycled, alias, member or public."""
     if holder.group_id is not None:
         return "group"
-    if holder.role is AddressRole.ALIAS:
+    kind, status = tx.all(_HOLDER, mailbox_id=holder.mailbox_id)[0]
+    if status == "recycled":
+        return "recycled"
+    if holder.role is not AddressRole.PRIMARY:
         return "alias"
-    kind = sql.returned(tx.first(_HOLDER_KIND, mailbox_id=holder.mailbox_id))
     return "member" if kind == "personal" else str(kind)
 
 
-def add(tx: Tx, address: str, domain_id: DomainId, mailbox_id: MailboxId, role: AddressRole) -> None:
-    tx.run(_ADD_ADDRESS, address=address, domain_id=domain_id, mailbox_id=mailbox_id, role=role.value, now=tx.now)
+def add(tx: Tx, address: str, domain_id: DomainId, mailbox_id: MailboxId, role: AddressRole) -> int:
+    """1; or 0 when the address is taken."""
+    values = {"address": address, "domain_id": domain_id, "role": role.value, "created_at": tx.now}
+    return tx.run(_ADD_ADDRESS, **values, mailbox_id=mailbox_id)
 
 
-def add_for_group(tx: Tx, address: str, domain_id: DomainId, group_id: GroupId) -> None:
-    tx.run(_ADD_GROUP_ADDRESS, address=address, domain_id=domain_id, group_id=group_id, now=tx.now)
+def add_for_group(tx: Tx, address: str, domain_id: DomainId, group_id: GroupId) -> int:
+    """1; or 0 when the address is taken."""
+    values = {"address": address, "domain_id": domain_id, "role": AddressRole.PRIMARY.value, "created_at": tx.now}
+    return tx.run(_ADD_GROUP_ADDRESS, **values, group_id=group_id)
+
+
+def change_role(tx: Tx, address: str, role: AddressRole) -> None:
+    tx.run(_CHANGE_ROLE, which=address, to=role.value)
 
 
 def remove(tx: Tx, address: str) -> None:
@@ -104,8 +105,8 @@ def primary(tx: Tx, mailbox_id: MailboxId) -> str | None:
     return row[0] if row else None
 
 
-def aliases(tx: Tx, mailbox_id: MailboxId) -> Sequence[str]:
-    return [row[0] for row in tx.all(_ALIASES, mailbox_id=mailbox_id)]
+def in_role(tx: Tx, mailbox_id: MailboxId, role: AddressRole) -> Sequence[str]:
+    return [row[0] for row in tx.all(_IN_ROLE, mailbox_id=mailbox_id, role=role.value)]
 
 
 _ADDRESSES_OF = select(_addresses.c.address).where(_addresses.c.mailbox_id == bindparam("mailbox_id"))

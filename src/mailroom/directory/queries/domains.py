@@ -10,6 +10,7 @@ from sqlalchemy import bindparam, delete, func, insert, select, update
 
 from mailroom.core.ids import DomainId, OrganisationId
 from mailroom.directory.model import Domain, DomainState
+from mailroom.directory.proof import Standing
 from mailroom.storage import schema, sql
 from mailroom.storage.ports import Row, Tx
 
@@ -30,6 +31,44 @@ _ADD_DOMAIN = (
     .returning(_domains.c.id)
 )
 _CHANGE_DOMAIN_STATE = update(_domains).where(_domains.c.id == bindparam("which")).values(state=bindparam("state"))
+_STANDING_COLUMNS = (
+    _domains.c.state,
+    _domains.c.verifying_since,
+    _domains.c.failures,
+    _domains.c.failing_since,
+    _domains.c.check_at,
+)
+_STANDING = select(*_STANDING_COLUMNS).where(_domains.c.id == bindparam("which")).with_for_update()
+_LOOK = select(
+    _domains.c.finding, _domains.c.seen, _domains.c.records, _domains.c.checked_at, *_STANDING_COLUMNS
+).where(_domains.c.id == bindparam("which"))
+_DUE = _DOMAIN.where(_domains.c.check_at <= bindparam("now")).order_by(_domains.c.check_at).limit(bindparam("most"))
+_PUT_OFF = (
+    update(_domains)
+    .where(_domains.c.id == bindparam("which"), _domains.c.check_at <= bindparam("now"))
+    .values(check_at=bindparam("until"))
+)
+_STAND = (
+    update(_domains)
+    .where(_domains.c.id == bindparam("which"))
+    .values(
+        state=bindparam("now_state"),
+        verifying_since=bindparam("verifying"),
+        failures=bindparam("failed"),
+        failing_since=bindparam("failing"),
+        check_at=bindparam("next_check"),
+    )
+)
+_NOTE = (
+    update(_domains)
+    .where(_domains.c.id == bindparam("which"))
+    .values(
+        finding=bindparam("found"),
+        seen=bindparam("saw"),
+        records=bindparam("compared"),
+        checked_at=bindparam("now"),
+    )
+)
 _REMOVE_DOMAIN = delete(_domains).where(_domains.c.id == bindparam("which"))
 _COUNT_ADDRESSES = select(func.count()).select_from(_addresses).where(_addresses.c.domain_id == bindparam("which"))
 
@@ -54,6 +93,49 @@ def add(tx: Tx, organisation_id: OrganisationId, name: str, state: DomainState) 
 
 def change_state(tx: Tx, domain_id: DomainId, state: DomainState) -> None:
     tx.run(_CHANGE_DOMAIN_STATE, which=domain_id, state=state.value)
+
+
+def _to_standing(row: Row) -> Standing:
+    return Standing(DomainState(row[0]), *row[1:])
+
+
+def standing(tx: Tx, domain_id: DomainId) -> Standing:
+    """Where it stands; nobody else may change that until the commit."""
+    row = tx.first(_STANDING, which=domain_id)
+    assert row is not None
+    return _to_standing(row)
+
+
+def stand(tx: Tx, domain_id: DomainId, new: Standing) -> None:
+    tx.run(
+        _STAND,
+        which=domain_id,
+        now_state=new.state.value,
+        verifying=new.verifying_since,
+        failed=new.failures,
+        failing=new.failing_since,
+        next_check=new.check_at,
+    )
+
+
+def look(tx: Tx, domain_id: DomainId) -> tuple[str, str, str, int | None, Standing]:
+    """What the last look found, saw and compared, when, and where the domain stands."""
+    row = tx.first(_LOOK, which=domain_id)
+    assert row is not None
+    return row[0], row[1], row[2], row[3], _to_standing(row[4:])
+
+
+def note(tx: Tx, domain_id: DomainId, *, finding: str, seen: str, records: str) -> None:
+    tx.run(_NOTE, which=domain_id, found=finding, saw=seen, compared=records, now=tx.now)
+
+
+def due(tx: Tx, limit: int) -> Sequence[Domain]:
+    return [_to_domain(row) for row in tx.all(_DUE, now=tx.now, most=limit)]
+
+
+def put_off(tx: Tx, domain_id: DomainId, until: int) -> bool:
+    """Whether it was due, and is ours to look at until then."""
+    return bool(tx.run(_PUT_OFF, which=domain_id, now=tx.now, until=until))
 
 
 def remove(tx: Tx, domain_id: DomainId) -> None:

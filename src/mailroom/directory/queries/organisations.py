@@ -13,6 +13,7 @@ from mailroom.storage.ports import Tx
 _organisations = schema.organisations
 
 _ORGANISATION = select(_organisations.c.id).order_by(_organisations.c.id).limit(1)
+_LOCK = _ORGANISATION.with_for_update(key_share=True)
 _ADD_ORGANISATION = (
     insert(_organisations).values(name=bindparam("name"), created_at=bindparam("now")).returning(_organisations.c.id)
 )
@@ -25,3 +26,8 @@ def get(tx: Tx) -> OrganisationId | None:
 
 def add(tx: Tx, name: str) -> OrganisationId:
     return OrganisationId(sql.returned(tx.first(_ADD_ORGANISATION, name=name, now=tx.now)))
+
+
+def lock(tx: Tx) -> None:
+    """Nobody else who asks for this lock goes on until the commit. Whoever only refers to the organisation does."""
+    tx.first(_LOCK)

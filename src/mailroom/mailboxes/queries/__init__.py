@@ -2,6 +2,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """All SQL of the mail store."""
 
-from mailroom.mailboxes.queries import blobs, contents, folders, mailboxes, mails, search
+from mailroom.mailboxes.queries import blobs, contents, copies, folders, mailboxes, mails, public, recycled, search
 
-__all__ = ["blobs", "contents", "folders", "mailboxes", "mails", "search"]
+__all__ = ["blobs", "contents", "copies", "folders", "mailboxes", "mails", "public", "recycled", "search"]

@@ -4,20 +4,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
-from sqlalchemy import bindparam, exists, func, insert, or_, select, update
+from sqlalchemy import bindparam, exists, insert, or_, select, update
 
-from mailroom.core.ids import ClientPasswordId, MailboxId, MemberId, OrganisationId
-from mailroom.directory.model import MemberStatus
+from mailroom.core.ids import ClientPasswordId, DomainId, MailboxId, MemberId, OrganisationId
+from mailroom.directory.model import AddressRole, MemberStatus
 from mailroom.mailboxes.model import Mailbox, MailboxKind, MailboxStatus
-from mailroom.storage import schema, sql
+from mailroom.storage import schema, sql, uses
 from mailroom.storage.ports import Row, Tx
 
 _mailboxes = schema.mailboxes
 _members = schema.members
 _passwords = schema.client_passwords
-_access = schema.access
 _rules = schema.mailbox_rules
 _scripts = schema.scripts
 
@@ -41,6 +40,19 @@ _MAILBOX = select(
 )
 _MAILBOX_BY_ID = _MAILBOX.where(_mailboxes.c.id == bindparam("mailbox_id"))
 _MAILBOXES = _MAILBOX.order_by(_mailboxes.c.id)
+_in_use = _MAILBOXES.where(_mailboxes.c.status != MailboxStatus.RECYCLED.value)
+_IN_USE = {
+    None: _in_use,
+    MailboxKind.PERSONAL: _in_use.where(_mailboxes.c.kind == MailboxKind.PERSONAL.value),
+    MailboxKind.PUBLIC: _in_use.where(schema.PUBLIC),
+}
+_in_domains = _mailboxes.c.id.in_(
+    select(schema.addresses.c.mailbox_id).where(
+        schema.addresses.c.role == AddressRole.PRIMARY.value,
+        schema.addresses.c.domain_id.in_(bindparam("domains", expanding=True)),
+    )
+)
+_IN_DOMAINS = {kind: statement.where(_in_domains) for kind, statement in _IN_USE.items()}
 _WITH_ROOM = select(_mailboxes.c.id, _HAS_RULES).where(
     _mailboxes.c.id.in_(bindparam("mailbox_ids", expanding=True)),
     _mailboxes.c.status == MailboxStatus.ACTIVE.value,
@@ -58,11 +70,13 @@ _ADD = (
     )
     .returning(_mailboxes.c.id)
 )
-_COUNT_PUBLIC = (
-    select(func.count())
-    .select_from(_mailboxes)
-    .where(_mailboxes.c.organisation_id == bindparam("organisation_id"), _mailboxes.c.kind == MailboxKind.PUBLIC.value)
+# Those in the recycle bin are not among them.
+_PUBLIC_NAMES = select(_mailboxes.c.id, _mailboxes.c.name).where(
+    _mailboxes.c.organisation_id == bindparam("organisation_id"),
+    schema.PUBLIC,
+    _mailboxes.c.status != MailboxStatus.RECYCLED.value,
 )
+_RENAME = update(_mailboxes).where(_mailboxes.c.id == bindparam("which")).values(name=bindparam("new_name"))
 _CHANGE_STATUS = update(_mailboxes).where(_mailboxes.c.id == bindparam("which")).values(status=bindparam("status"))
 _CHANGE_QUOTA = update(_mailboxes).where(_mailboxes.c.id == bindparam("which")).values(quota=bindparam("quota"))
 _CHARGE_ACTIVE = (
@@ -83,7 +97,7 @@ _REACHABLE = _MAILBOX.where(
     _mailboxes.c.status == MailboxStatus.ACTIVE.value,
     or_(
         _mailboxes.c.id == bindparam("own"),
-        _mailboxes.c.id.in_(select(_access.c.mailbox_id).where(_access.c.member_id == bindparam("member"))),
+        _mailboxes.c.id.in_(uses.public_mailboxes(bindparam("member"))),
     ),
     or_(
         bindparam("member", type_=schema.Number) == 0,
@@ -132,13 +146,24 @@ def mailboxes(tx: Tx) -> Sequence[Mailbox]:
     return [_to_mailbox(row) for row in tx.all(_MAILBOXES)]
 
 
+def in_use(tx: Tx, domains: Collection[DomainId] | None, kind: MailboxKind | None) -> Sequence[Mailbox]:
+    """All of the kind, or those with their own address in one of the domains; without those in the recycle bin."""
+    rows = tx.all(_IN_USE[kind]) if domains is None else tx.all(_IN_DOMAINS[kind], domains=sorted(domains) or [0])
+    return [_to_mailbox(row) for row in rows]
+
+
 def add(tx: Tx, organisation_id: OrganisationId, kind: MailboxKind, name: str, owner_id: MemberId | None) -> MailboxId:
     row = tx.first(_ADD, organisation_id=organisation_id, kind=kind.value, name=name, owner_id=owner_id, now=tx.now)
     return MailboxId(sql.returned(row))
 
 
-def count_public(tx: Tx, organisation_id: OrganisationId) -> int:
-    return int(sql.returned(tx.first(_COUNT_PUBLIC, organisation_id=organisation_id)))
+def public_names(tx: Tx, organisation_id: OrganisationId) -> Mapping[MailboxId, str]:
+    """What the public mailboxes are called."""
+    return {MailboxId(row[0]): row[1] for row in tx.all(_PUBLIC_NAMES, organisation_id=organisation_id)}
+
+
+def rename(tx: Tx, mailbox_id: MailboxId, name: str) -> None:
+    tx.run(_RENAME, which=mailbox_id, new_name=name)
 
 
 def change_status(tx: Tx, mailbox_id: MailboxId, status: MailboxStatus) -> None:

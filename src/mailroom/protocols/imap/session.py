@@ -424,4 +424,8 @@ class Session:
         for mailbox_id in self._ends.keys() - meant:
             self._ends.pop(mailbox_id)()
         for mailbox_id in meant - self._ends.keys():
-            self._ends[mailbox_id] = self.tools.store.hints.call(topic(mailbox_id), self.wire.stir)
+            self._ends[mailbox_id] = self.tools.store.hints.call(topic(mailbox_id), self._hear)
+
+    def _hear(self) -> None:
+        self.ask_anew()  # the hint may be of that very thing
+        self.wire.stir()

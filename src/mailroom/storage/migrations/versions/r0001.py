@@ -22,6 +22,45 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("token"),
     )
     op.create_table(
+        "audit",
+        sa.Column("id", _NUMBER, autoincrement=True, nullable=False),
+        sa.Column("at", _NUMBER, nullable=False),
+        sa.Column("actor", sa.Text(), nullable=False),
+        sa.Column("action", sa.Text(), nullable=False),
+        sa.Column("subject", sa.Text(), nullable=False),
+        sa.Column("mailbox_id", _NUMBER, nullable=True),
+        sa.Column("before", sa.Text(), server_default="null", nullable=False),
+        sa.Column("after", sa.Text(), server_default="null", nullable=False),
+        sa.Column("hash", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("id"),
+        sqlite_autoincrement=True,
+    )
+    op.create_index("audit_action", "audit", ["action", "id"], unique=False)
+    op.create_index("audit_mailbox", "audit", ["mailbox_id", "id"], unique=False)
+    op.create_table(
+        "audit_head",
+        sa.Column("id", _NUMBER, autoincrement=False, nullable=False),
+        sa.Column("hash", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    op.create_table(
+        "backup_marks",
+        sa.Column("source_folder_id", _NUMBER, nullable=False),
+        sa.Column("target_folder_id", _NUMBER, nullable=False),
+        sa.Column("uid", _NUMBER, nullable=False),
+        sa.PrimaryKeyConstraint("source_folder_id", "target_folder_id"),
+    )
+    op.create_index("backup_marks_target", "backup_marks", ["target_folder_id"], unique=False)
+    op.create_table(
+        "backups",
+        sa.Column("source_id", _NUMBER, nullable=False),
+        sa.Column("target_id", _NUMBER, nullable=False),
+        sa.Column("root_id", _NUMBER, nullable=False),
+        sa.Column("created_at", _NUMBER, nullable=False),
+        sa.PrimaryKeyConstraint("source_id", "target_id"),
+    )
+    op.create_index("backups_target", "backups", ["target_id"], unique=False)
+    op.create_table(
         "blobs",
         sa.Column("name", sa.Text(), nullable=False),
         sa.Column("refs", _NUMBER, server_default=sa.text("0"), nullable=False),
@@ -106,6 +145,40 @@ def upgrade() -> None:
     )
     op.create_index("greylist_last", "greylist", ["last_at"], unique=False)
     op.create_table(
+        "idempotency",
+        sa.Column("actor", sa.Text(), nullable=False),
+        sa.Column("key", sa.Text(), nullable=False),
+        sa.Column("request", sa.Text(), nullable=False),
+        sa.Column("answer", sa.LargeBinary(), nullable=True),
+        sa.Column("created_at", _NUMBER, nullable=False),
+        sa.PrimaryKeyConstraint("actor", "key"),
+    )
+    op.create_index("idempotency_created", "idempotency", ["created_at"], unique=False)
+    op.create_table(
+        "jobs",
+        sa.Column("id", _NUMBER, autoincrement=True, nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("task", sa.Text(), nullable=False),
+        sa.Column("actor", sa.Text(), nullable=False),
+        sa.Column("subject", sa.Text(), nullable=False),
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("finished", _NUMBER, server_default=sa.text("0"), nullable=False),
+        sa.Column("total", _NUMBER, server_default=sa.text("0"), nullable=False),
+        sa.Column("notes", sa.Text(), server_default="{}", nullable=False),
+        sa.Column("result", sa.Text(), server_default="null", nullable=False),
+        sa.Column("reason", sa.Text(), server_default="", nullable=False),
+        sa.Column("created_at", _NUMBER, nullable=False),
+        sa.Column("ended_at", _NUMBER, nullable=True),
+        sa.Column("attempts", _NUMBER, server_default=sa.text("0"), nullable=False),
+        sa.Column("next_at", _NUMBER, nullable=True),
+        sa.Column("lease", sa.Text(), server_default="", nullable=False),
+        sa.Column("previous", sa.Text(), server_default="", nullable=False),
+        sa.PrimaryKeyConstraint("id"),
+        sqlite_autoincrement=True,
+    )
+    op.create_index("jobs_created", "jobs", ["created_at"], unique=False)
+    op.create_index("jobs_due", "jobs", ["next_at"], unique=False)
+    op.create_table(
         "messages",
         sa.Column("id", _NUMBER, autoincrement=True, nullable=False),
         sa.Column("msgid", sa.Text(), nullable=False),
@@ -132,6 +205,19 @@ def upgrade() -> None:
         sa.Column("value", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("name"),
     )
+    op.create_table(
+        "reassignments",
+        sa.Column("id", _NUMBER, autoincrement=True, nullable=False),
+        sa.Column("mailbox_id", _NUMBER, nullable=False),
+        sa.Column("address", sa.Text(), nullable=False),
+        sa.Column("from_userid", sa.Text(), nullable=False),
+        sa.Column("to_userid", sa.Text(), nullable=False),
+        sa.Column("displaced_id", _NUMBER, nullable=True),
+        sa.Column("at", _NUMBER, nullable=False),
+        sa.PrimaryKeyConstraint("id"),
+        sqlite_autoincrement=True,
+    )
+    op.create_index("reassignments_mailbox", "reassignments", ["mailbox_id"], unique=False)
     op.create_table(
         "reports",
         sa.Column("id", _NUMBER, autoincrement=True, nullable=False),
@@ -183,6 +269,24 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("domain"),
     )
     op.create_table(
+        "api_keys",
+        sa.Column("id", _NUMBER, autoincrement=True, nullable=False),
+        sa.Column("organisation_id", _NUMBER, nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("digest", sa.Text(), nullable=False),
+        sa.Column("scope", sa.Text(), nullable=False),
+        sa.Column("created_at", _NUMBER, nullable=False),
+        sa.Column("last_used_at", _NUMBER, nullable=True),
+        sa.Column("revoked_at", _NUMBER, nullable=True),
+        sa.ForeignKeyConstraint(
+            ["organisation_id"],
+            ["organisations.id"],
+        ),
+        sa.PrimaryKeyConstraint("id"),
+        sa.UniqueConstraint("digest"),
+        sqlite_autoincrement=True,
+    )
+    op.create_table(
         "bodies",
         sa.Column("content_id", _NUMBER, autoincrement=False, nullable=False),
         sa.Column("octets", sa.LargeBinary(), nullable=False),
@@ -193,12 +297,48 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("content_id"),
     )
     op.create_table(
+        "departments",
+        sa.Column("id", _NUMBER, autoincrement=True, nullable=False),
+        sa.Column("organisation_id", _NUMBER, nullable=False),
+        sa.Column("parent_id", _NUMBER, nullable=True),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("is_disabled", _NUMBER, server_default=sa.text("0"), nullable=False),
+        sa.Column("created_at", _NUMBER, nullable=False),
+        sa.ForeignKeyConstraint(
+            ["organisation_id"],
+            ["organisations.id"],
+        ),
+        sa.ForeignKeyConstraint(
+            ["parent_id"],
+            ["departments.id"],
+        ),
+        sa.PrimaryKeyConstraint("id"),
+        sa.UniqueConstraint("parent_id", "name"),
+        sqlite_autoincrement=True,
+    )
+    op.create_index(
+        "departments_top",
+        "departments",
+        ["organisation_id", "name"],
+        unique=True,
+        sqlite_where=sa.text("parent_id IS NULL"),
+        postgresql_where=sa.text("parent_id IS NULL"),
+    )
+    op.create_table(
         "domains",
         sa.Column("id", _NUMBER, autoincrement=True, nullable=False),
         sa.Column("organisation_id", _NUMBER, nullable=False),
         sa.Column("name", sa.Text(), nullable=False),
         sa.Column("state", sa.Text(), nullable=False),
         sa.Column("created_at", _NUMBER, nullable=False),
+        sa.Column("finding", sa.Text(), server_default="", nullable=False),
+        sa.Column("seen", sa.Text(), server_default="{}", nullable=False),
+        sa.Column("records", sa.Text(), server_default="[]", nullable=False),
+        sa.Column("checked_at", _NUMBER, nullable=True),
+        sa.Column("check_at", _NUMBER, nullable=True),
+        sa.Column("verifying_since", _NUMBER, nullable=True),
+        sa.Column("failures", _NUMBER, server_default=sa.text("0"), nullable=False),
+        sa.Column("failing_since", _NUMBER, nullable=True),
         sa.ForeignKeyConstraint(
             ["organisation_id"],
             ["organisations.id"],
@@ -207,6 +347,7 @@ def upgrade() -> None:
         sa.UniqueConstraint("organisation_id", "name"),
         sqlite_autoincrement=True,
     )
+    op.create_index("domains_check", "domains", ["check_at"], unique=False)
     op.create_index(
         "domains_working",
         "domains",
@@ -241,13 +382,13 @@ def upgrade() -> None:
         sa.Column("password", sa.Text(), server_default="", nullable=False),
         sa.Column("scram", sa.LargeBinary(), nullable=True),
         sa.Column("language", sa.Text(), server_default="", nullable=False),
+        sa.Column("is_creator", _NUMBER, server_default=sa.text("0"), nullable=False),
         sa.Column("created_at", _NUMBER, nullable=False),
         sa.ForeignKeyConstraint(
             ["organisation_id"],
             ["organisations.id"],
         ),
         sa.PrimaryKeyConstraint("id"),
-        sa.UniqueConstraint("organisation_id", "userid"),
         sqlite_autoincrement=True,
     )
     op.create_index(
@@ -258,7 +399,15 @@ def upgrade() -> None:
         sqlite_where=sa.text("role = 'administrator'"),
         postgresql_where=sa.text("role = 'administrator'"),
     )
-    op.create_index("members_userid", "members", ["userid"], unique=False)
+    op.create_index("members_by_userid", "members", ["userid"], unique=False)
+    op.create_index(
+        "members_userid",
+        "members",
+        ["organisation_id", "userid"],
+        unique=True,
+        sqlite_where=sa.text("status <> 'removed'"),
+        postgresql_where=sa.text("status <> 'removed'"),
+    )
     op.create_table(
         "reactions",
         sa.Column("fact_id", _NUMBER, nullable=False),
@@ -305,6 +454,62 @@ def upgrade() -> None:
     op.create_index("recipients_message", "recipients", ["message_id", "next_at", "told"], unique=False)
     op.create_index("recipients_provider", "recipients", ["sender_id", "provider_id"], unique=False)
     op.create_table(
+        "recycled",
+        sa.Column("id", _NUMBER, autoincrement=True, nullable=False),
+        sa.Column("organisation_id", _NUMBER, nullable=False),
+        sa.Column("mailbox_id", _NUMBER, nullable=False),
+        sa.Column("address", sa.Text(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("source", sa.Text(), nullable=False),
+        sa.Column("userid", sa.Text(), server_default="", nullable=False),
+        sa.Column("entered_at", _NUMBER, nullable=False),
+        sa.Column("purge_at", _NUMBER, nullable=False),
+        sa.Column("warned", _NUMBER, server_default=sa.text("0"), nullable=False),
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("ended_at", _NUMBER, nullable=True),
+        sa.ForeignKeyConstraint(
+            ["organisation_id"],
+            ["organisations.id"],
+        ),
+        sa.PrimaryKeyConstraint("id"),
+        sqlite_autoincrement=True,
+    )
+    op.create_index("recycled_purge", "recycled", ["state", "purge_at"], unique=False)
+    op.create_index(
+        "recycled_waiting",
+        "recycled",
+        ["mailbox_id"],
+        unique=True,
+        sqlite_where=sa.text("state IN ('waiting', 'purging')"),
+        postgresql_where=sa.text("state IN ('waiting', 'purging')"),
+    )
+    op.create_table(
+        "tags",
+        sa.Column("id", _NUMBER, autoincrement=True, nullable=False),
+        sa.Column("organisation_id", _NUMBER, nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("created_at", _NUMBER, nullable=False),
+        sa.ForeignKeyConstraint(
+            ["organisation_id"],
+            ["organisations.id"],
+        ),
+        sa.PrimaryKeyConstraint("id"),
+        sa.UniqueConstraint("organisation_id", "name"),
+        sqlite_autoincrement=True,
+    )
+    op.create_table(
+        "api_tokens",
+        sa.Column("digest", sa.Text(), nullable=False),
+        sa.Column("api_key_id", _NUMBER, nullable=False),
+        sa.Column("expires_at", _NUMBER, nullable=False),
+        sa.ForeignKeyConstraint(
+            ["api_key_id"],
+            ["api_keys.id"],
+        ),
+        sa.PrimaryKeyConstraint("digest"),
+    )
+    op.create_index("api_tokens_expiry", "api_tokens", ["expires_at"], unique=False)
+    op.create_table(
         "attempts",
         sa.Column("id", _NUMBER, autoincrement=True, nullable=False),
         sa.Column("recipient_id", _NUMBER, nullable=False),
@@ -322,6 +527,21 @@ def upgrade() -> None:
         sqlite_autoincrement=True,
     )
     op.create_index("attempts_recipient", "attempts", ["recipient_id", "number"], unique=False)
+    op.create_table(
+        "department_members",
+        sa.Column("department_id", _NUMBER, nullable=False),
+        sa.Column("member_id", _NUMBER, nullable=False),
+        sa.ForeignKeyConstraint(
+            ["department_id"],
+            ["departments.id"],
+        ),
+        sa.ForeignKeyConstraint(
+            ["member_id"],
+            ["members.id"],
+        ),
+        sa.PrimaryKeyConstraint("department_id", "member_id"),
+    )
+    op.create_index("department_members_member", "department_members", ["member_id"], unique=False)
     op.create_table(
         "dkim_keys",
         sa.Column("id", _NUMBER, autoincrement=True, nullable=False),
@@ -341,6 +561,21 @@ def upgrade() -> None:
         sqlite_autoincrement=True,
     )
     op.create_table(
+        "domain_administrators",
+        sa.Column("member_id", _NUMBER, nullable=False),
+        sa.Column("domain_id", _NUMBER, nullable=False),
+        sa.ForeignKeyConstraint(
+            ["domain_id"],
+            ["domains.id"],
+        ),
+        sa.ForeignKeyConstraint(
+            ["member_id"],
+            ["members.id"],
+        ),
+        sa.PrimaryKeyConstraint("member_id", "domain_id"),
+    )
+    op.create_index("domain_administrators_domain", "domain_administrators", ["domain_id"], unique=False)
+    op.create_table(
         "group_members",
         sa.Column("group_id", _NUMBER, nullable=False),
         sa.Column("address", sa.Text(), nullable=False),
@@ -350,6 +585,7 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("group_id", "address"),
     )
+    op.create_index("group_members_address", "group_members", ["address"], unique=False)
     op.create_table(
         "group_senders",
         sa.Column("group_id", _NUMBER, nullable=False),
@@ -360,6 +596,7 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("group_id", "address"),
     )
+    op.create_index("group_senders_address", "group_senders", ["address"], unique=False)
     op.create_table(
         "mailboxes",
         sa.Column("id", _NUMBER, autoincrement=True, nullable=False),
@@ -383,6 +620,22 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id"),
         sa.UniqueConstraint("owner_id"),
         sqlite_autoincrement=True,
+    )
+    op.create_index(
+        "mailboxes_public",
+        "mailboxes",
+        ["id"],
+        unique=False,
+        sqlite_where=sa.text("kind = 'public'"),
+        postgresql_where=sa.text("kind = 'public'"),
+    )
+    op.create_index(
+        "mailboxes_shut",
+        "mailboxes",
+        ["id"],
+        unique=False,
+        sqlite_where=sa.text("status = 'department_disabled'"),
+        postgresql_where=sa.text("status = 'department_disabled'"),
     )
     op.create_table(
         "outgoing",
@@ -441,6 +694,21 @@ def upgrade() -> None:
     op.create_index("sessions_expiry", "sessions", ["expires_at"], unique=False)
     op.create_index("sessions_member", "sessions", ["member_id"], unique=False)
     op.create_table(
+        "tag_members",
+        sa.Column("tag_id", _NUMBER, nullable=False),
+        sa.Column("member_id", _NUMBER, nullable=False),
+        sa.ForeignKeyConstraint(
+            ["member_id"],
+            ["members.id"],
+        ),
+        sa.ForeignKeyConstraint(
+            ["tag_id"],
+            ["tags.id"],
+        ),
+        sa.PrimaryKeyConstraint("tag_id", "member_id"),
+    )
+    op.create_index("tag_members_member", "tag_members", ["member_id"], unique=False)
+    op.create_table(
         "access",
         sa.Column("mailbox_id", _NUMBER, nullable=False),
         sa.Column("member_id", _NUMBER, nullable=False),
@@ -455,6 +723,36 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("mailbox_id", "member_id"),
     )
     op.create_index("access_member", "access", ["member_id"], unique=False)
+    op.create_table(
+        "access_departments",
+        sa.Column("mailbox_id", _NUMBER, nullable=False),
+        sa.Column("department_id", _NUMBER, nullable=False),
+        sa.ForeignKeyConstraint(
+            ["department_id"],
+            ["departments.id"],
+        ),
+        sa.ForeignKeyConstraint(
+            ["mailbox_id"],
+            ["mailboxes.id"],
+        ),
+        sa.PrimaryKeyConstraint("mailbox_id", "department_id"),
+    )
+    op.create_index("access_departments_department", "access_departments", ["department_id"], unique=False)
+    op.create_table(
+        "access_tags",
+        sa.Column("mailbox_id", _NUMBER, nullable=False),
+        sa.Column("tag_id", _NUMBER, nullable=False),
+        sa.ForeignKeyConstraint(
+            ["mailbox_id"],
+            ["mailboxes.id"],
+        ),
+        sa.ForeignKeyConstraint(
+            ["tag_id"],
+            ["tags.id"],
+        ),
+        sa.PrimaryKeyConstraint("mailbox_id", "tag_id"),
+    )
+    op.create_index("access_tags_tag", "access_tags", ["tag_id"], unique=False)
     op.create_table(
         "addresses",
         sa.Column("address", sa.Text(), nullable=False),

@@ -38,7 +38,7 @@ test: .venv
 	.venv/bin/ruff check
 	.venv/bin/mypy
 	.venv/bin/lint-imports --no-cache
-	.venv/bin/pytest -n 2 --cov --cov-report=term
+	.venv/bin/pytest -n 3 --cov --cov-report=term
 
 bench: .venv
 	.venv/bin/python -m bench

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
-from hypothesis import settings
+from hypothesis import assume, settings
 from hypothesis import strategies as some
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 from sqlalchemy import func, select
@@ -87,13 +87,17 @@ class Box:
     users: set[str] = field(default_factory=set)  # userids
     purge_at: int | None = None  # while it is in the bin
     entry: int = 0  # which stay there
-    is_purging: bool = False
+    purging_from: int | None = None  # when its job is due, while it is there
     mails: Counter[str] = field(default_factory=Counter)  # by Message-ID
     copied: dict[MailboxId, Counter[str]] = field(default_factory=dict)  # to which other, and what
 
     @property
     def is_active(self) -> bool:
         return self.purge_at is None
+
+    @property
+    def is_purging(self) -> bool:
+        return self.purging_from is not None
 
 
 class Lifecycle(RuleBasedStateMachine):
@@ -145,6 +149,7 @@ class Lifecycle(RuleBasedStateMachine):
     # --- what the model knows
 
     def box(self, number: int) -> Box:
+        assume(self.boxes)
         return self.boxes[number % len(self.boxes)]
 
     def member(self, number: int) -> Member:
@@ -349,7 +354,7 @@ class Lifecycle(RuleBasedStateMachine):
         refusal = None if waiting else NotInBin
         self.expect(refusal, lambda tx: purge.start(tx, SYSTEM, box.id))
         if refusal is None:
-            box.is_purging = True
+            box.purging_from = self.watch.now
             if at_once:
                 self.do_jobs()
 
@@ -367,7 +372,7 @@ class Lifecycle(RuleBasedStateMachine):
         self.due = self.write(partial(purge.look, due_before=self.due))
         for box in self.boxes:
             if (box.id, box.entry) in due & self.was_due:
-                box.is_purging = True
+                box.purging_from = self.watch.now
         self.was_due = due
         self.do_jobs()
 
@@ -385,7 +390,8 @@ class Lifecycle(RuleBasedStateMachine):
                 pass
 
         self.runner.run(run())
-        for box in [box for box in self.boxes if box.is_purging]:
+        # One that was begun before the clock was put back waits until it is as late again.
+        for box in [box for box in self.boxes if box.purging_from is not None and box.purging_from <= self.watch.now]:
             self.boxes.remove(box)
             self.held = {text: held for text, held in self.held.items() if held[0] is not box}
             for other in self.boxes:

@@ -20,8 +20,7 @@ from sqlalchemy import select
 from mailroom.core.errors import OverQuota
 from mailroom.core.ids import ContentId, FolderId, MailboxId, Modseq, Uid
 from mailroom.directory import members
-from mailroom.directory.model import SYSTEM
-from mailroom.mailboxes import change, fetch, queries, quota, read, views
+from mailroom.mailboxes import change, fetch, queries, read, views
 from mailroom.mailboxes.change import How
 from mailroom.mailboxes.model import NO_FLAGS, Flag, FolderRole, Mail, MailboxKind, Marks, Placed
 from mailroom.mailboxes.uids import EVERY, ranges
@@ -163,7 +162,7 @@ class Mailboxes(RuleBasedStateMachine):
     @rule(at=some.integers(0, 1), limit=some.sampled_from([0, 1000, 3000]))
     def limit(self, at: int, limit: int) -> None:
         self.quotas[at] = limit
-        self.write(lambda tx: quota.change(tx, SYSTEM, self.mailboxes[at], limit))
+        self.write(lambda tx: queries.mailboxes.change_quota(tx, self.mailboxes[at], limit))
 
     @rule(at=folders)
     def sync(self, at: int) -> None:

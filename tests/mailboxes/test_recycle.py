@@ -15,6 +15,7 @@ from sqlalchemy import select
 from mailroom.core.clock import DAY, HOUR
 from mailroom.core.errors import (
     CannotDisable,
+    InUse,
     InvalidValue,
     MailboxDisabled,
     MemberHasMailbox,
@@ -33,7 +34,8 @@ from mailroom.directory import access as directory_access
 from mailroom.directory import addresses, audit, clients, domains, members, policies, rights, users
 from mailroom.directory.clients import ClientPasswords
 from mailroom.directory.model import SYSTEM, AddressRole, Member, MemberStatus, Principal, Service, Users
-from mailroom.mailboxes import access, create, folders, leave, queries, quota, read, reassign, recycle
+from mailroom.events import jobs
+from mailroom.mailboxes import access, backup, create, folders, leave, queries, quota, read, reassign, recycle
 from mailroom.mailboxes.model import Entry, EntryState, MailboxKind, MailboxStatus, Source
 from mailroom.storage import schema
 from mailroom.storage.ports import Store, Tx
@@ -193,6 +195,20 @@ async def test_nobody_throws_his_own_mailbox_away_nor_the_creators(store: Store)
     for userid in ("amy", "bob"):
         with pytest.raises(CannotDisable):
             await store.write(lambda tx, one=made.mailboxes[userid]: recycle.remove(tx, by, one))  # type: ignore[misc]  # a lambda's default
+
+
+@pytest.mark.parametrize(("source", "target"), [("amy", "carol"), ("carol", "amy")])
+async def test_a_mailbox_that_is_copied_changes_hands_when_that_is_done(store: Store, source: str, target: str) -> None:
+    made = await make.organisation(store)
+    amy, bob = made.mailboxes["amy"], made.members["bob"]
+    job = await store.write(lambda tx: backup.start(tx, SYSTEM, made.mailboxes[source], made.mailboxes[target]))
+    with pytest.raises(InUse, match=f"backup {job.id}"):
+        await store.write(lambda tx: reassign.reassign(tx, SYSTEM, amy, bob))
+    with pytest.raises(InUse):
+        await store.write(lambda tx: reassign.to_public(tx, SYSTEM, amy, Users((bob,)), name="Was Amy's"))
+    await store.write(lambda tx: jobs.cancel(tx, job.id))
+    await store.write(lambda tx: reassign.reassign(tx, SYSTEM, amy, bob))
+    assert await store.read(lambda tx: directory_access.own_mailbox(tx, bob.id)) == amy
 
 
 async def test_a_disabled_mailbox_works_again_when_it_is_given_away(store: Store) -> None:

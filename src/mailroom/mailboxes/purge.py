@@ -14,13 +14,12 @@ from functools import partial
 from typing import Final
 
 from mailroom.core.clock import DAY
-from mailroom.core.errors import InUse
 from mailroom.core.ids import EntryId, MailboxId
 from mailroom.directory import audit, rights
 from mailroom.directory.model import SYSTEM, Actor
 from mailroom.events import jobs
 from mailroom.events.jobs import Held, Job
-from mailroom.mailboxes import backup, contents, export, queries, recycle
+from mailroom.mailboxes import contents, copying, queries, recycle
 from mailroom.mailboxes.model import Entry, EntryState, Folder
 from mailroom.storage.ports import Store, Tx
 
@@ -28,7 +27,6 @@ KIND: Final = "purge"
 _AT_ONCE: Final = 500  # rows of one transaction
 _STARTS_MOST: Final = 1_000  # of one look
 _KEPT: Final = 180 * DAY  # the row of what has gone, for the log
-_COPYING: Final = (backup.KIND, export.KIND)  # jobs that read the mailbox in `source` of their task
 
 
 def start(tx: Tx, by: Actor, mailbox_id: MailboxId) -> Job:
@@ -38,8 +36,7 @@ def start(tx: Tx, by: Actor, mailbox_id: MailboxId) -> Job:
     rights.over_all(by)
     recycle.hold(tx, mailbox_id)
     entry = recycle.waiting(tx, mailbox_id)
-    if job := _copying(tx, mailbox_id):
-        raise InUse(what="mailbox", name=entry.address, by=f"{job.kind} {job.id}")
+    copying.ask_idle(tx, mailbox_id)
     return _start(tx, by, entry)
 
 
@@ -63,7 +60,7 @@ def _start_due(tx: Tx, entry_id: EntryId) -> None:
     entry = queries.recycled.entry(tx, entry_id)
     if entry is not None and queries.mailboxes.lock(tx, entry.mailbox_id):
         now = queries.recycled.of(tx, entry.mailbox_id)  # another may have been before us
-        if now is not None and now.state is EntryState.EXPIRED and not _copying(tx, entry.mailbox_id):
+        if now is not None and now.state is EntryState.EXPIRED and not copying.job(tx, entry.mailbox_id):
             _start(tx, SYSTEM, now)
 
 
@@ -72,11 +69,6 @@ def _start(tx: Tx, by: Actor, entry: Entry) -> Job:
     before = {"source": entry.source.value, "userid": entry.userid, "entered_at": entry.entered_at}
     audit.record(tx, by, "bin.purge", entry.address, before=before, mailbox_id=entry.mailbox_id)
     return _enqueue(tx, by, entry)
-
-
-def _copying(tx: Tx, mailbox_id: MailboxId) -> Job | None:
-    """The job, if any, that copies the mailbox. None begins once it is being purged."""
-    return next((job for kind in _COPYING for job in jobs.pending(tx, kind) if job.task["source"] == mailbox_id), None)
 
 
 def _enqueue(tx: Tx, by: Actor, entry: Entry) -> Job:

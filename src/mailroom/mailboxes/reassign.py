@@ -12,7 +12,7 @@ from mailroom.core.ids import MailboxId
 from mailroom.directory import access, addresses, audit, departments, members, rights
 from mailroom.directory import users as users_
 from mailroom.directory.model import Actor, Member, Users
-from mailroom.mailboxes import public, queries, read, recycle
+from mailroom.mailboxes import copying, public, queries, read, recycle
 from mailroom.mailboxes.model import Entry, EntryState, Mailbox, MailboxKind, MailboxStatus, Source
 from mailroom.storage.ports import Conflict, Tx
 
@@ -20,7 +20,8 @@ from mailroom.storage.ports import Conflict, Tx
 def reassign(tx: Tx, by: Actor, mailbox_id: MailboxId, to: Member) -> Entry | None:
     """Make the mailbox, in use or in the bin, the member's own. The one that he had goes to the bin: its entry there.
     Former users keep nothing of it: see `recycle.disown`. Raises `NoPermission`, `NotFound`, `NotInBin`,
-    `TargetIsSource`, `MemberHasMailbox` (given to him just now), `CannotDisable` (see `departments.settle`).
+    `TargetIsSource`, `MemberHasMailbox` (given to him just now), `CannotDisable` (see `departments.settle`), `InUse`
+    (it is being copied).
     """
     return _give(tx, by, mailbox_id, to)
 
@@ -33,7 +34,7 @@ def restore(tx: Tx, by: Actor, mailbox_id: MailboxId, to: Member) -> Entry | Non
 def to_public(tx: Tx, by: Actor, mailbox_id: MailboxId, users: Users, *, name: str = "") -> None:
     """Make a member's own mailbox, or any that is in the bin, a public one for these users; he is left without. Unless
     named it keeps its name. Raises `NoPermission`, `NotFound`, `NotInBin`, `InvalidValue` (no users; it is public),
-    `PublicMailboxLimit`, `NameTaken`, `TooMany`.
+    `PublicMailboxLimit`, `NameTaken`, `TooMany`, `InUse` (it is being copied).
     """
     rights.over_all(by)
     mailbox = read.mailbox(tx, mailbox_id)
@@ -71,6 +72,7 @@ def _give(tx: Tx, by: Actor, mailbox_id: MailboxId, to: Member, *, is_recycled: 
 def _take_out(tx: Tx, mailbox_id: MailboxId, *, is_recycled: bool = False) -> Mailbox:
     """The mailbox as it was, free for others: out of the bin, and nothing of its former users left."""
     mailbox = recycle.hold(tx, mailbox_id)
+    copying.ask_idle(tx, mailbox_id)
     if is_recycled or mailbox.status is MailboxStatus.RECYCLED:
         queries.recycled.end(tx, recycle.waiting(tx, mailbox_id).id, EntryState.RESTORED)
     recycle.disown(tx, mailbox_id)

@@ -162,9 +162,6 @@ def _fill(server: Server) -> None:
                     client.fill(name, mails)
 
 
-# --- commands per CPU second
-
-
 def _crowds(up: Sequence[Server], rounds: int, seconds: float) -> str:
     rates: dict[tuple[str, str], list[float]] = {}
     for crowd in _CROWDS:
@@ -208,9 +205,6 @@ def _rate(server: Server, crowd: Crowd, seconds: float) -> float:
     return sum(counts) / max(server.cpu() - before, 0.01)
 
 
-# --- large folders
-
-
 def _looks(up: Sequence[Server], rounds: int, seconds: float) -> str:
     took: dict[tuple[str, str], list[tuple[float, float]]] = {}
     for name, (folder, command) in _LOOKS.items():
@@ -252,9 +246,6 @@ def _look(server: Server, folder: bytes, command: bytes, seconds: float) -> tupl
 
 def _medians(pairs: Sequence[tuple[float, float]]) -> tuple[float, float]:
     return statistics.median(one for one, _ in pairs), statistics.median(other for _, other in pairs)
-
-
-# --- connections that wait
 
 
 def _idle(up: Sequence[Server], rounds: int) -> str:

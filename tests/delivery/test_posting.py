@@ -48,9 +48,6 @@ async def town(store: Store, tmp_path: Path) -> Town:
     return await town_.found(store, tmp_path)
 
 
-# --- groups
-
-
 async def test_a_mail_to_a_group_goes_to_each_member_once(town: Town) -> None:
     await town.group("all", "amy@corp.example", "bob@corp.example", "Zoe@Out.example", "amy@corp.example")
     await town.send("all@corp.example")
@@ -251,9 +248,6 @@ async def test_a_trusted_host_is_believed_and_a_stranger_is_not(town: Town) -> N
             await acceptance.find("list@corp.example", size=0, client=client, sender="amy@corp.example")
 
 
-# --- sent on
-
-
 async def test_forwarding_keeps_a_copy_or_not(town: Town) -> None:
     await town.forward("amy", "zoe@out.example", "bob@corp.example", "bob+x@corp.example")
     await town.forward("carol", "dave@corp.example", keeps=False)
@@ -389,9 +383,6 @@ async def test_a_long_chain_is_cut_and_the_mail_stays(store: Store, tmp_path: Pa
     kept = await town.kept()
     assert list(kept.values()) == [1]
     assert await town.is_counted()
-
-
-# --- all or nothing
 
 
 async def test_a_mailbox_that_is_full_by_then_keeps_it_from_all(town: Town) -> None:

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import apsw
+import psycopg
 from backports import zstd
 
 from tests.kill.ledger import Fate, Ledger, number_in
@@ -40,7 +41,7 @@ _PUSHES = """
 SELECT messages.trace, recipients.address FROM recipients JOIN messages ON messages.id = recipients.message_id
 """
 # Each finds rows that contradict each other; there must be none.
-_CONTRADICTIONS = {
+CONTRADICTIONS = {
     "a folder's counters are wrong": """
         SELECT folders.id, folders.mails, folders.unseen, count(mails.uid) FROM folders
         LEFT JOIN mails ON mails.folder_id = folders.id
@@ -78,6 +79,13 @@ def live(database: Path) -> Iterator[Query]:
 
 
 @contextmanager
+def reader(url: str) -> Iterator[Query]:
+    """A reader of a PostgreSQL store."""
+    with psycopg.connect(url) as connection:
+        yield lambda statement: connection.execute(statement.encode()).fetchall()
+
+
+@contextmanager
 def copy_of(database: Path) -> Iterator[Query]:
     """A reader of a copy of an SQLite store whose server is dead: recovering the log is left to the next server."""
     with tempfile.TemporaryDirectory(dir=database.parent) as folder:
@@ -98,7 +106,7 @@ class Checker:
 
     def check(self, query: Query) -> list[str]:
         """What is wrong with the store of a server that was killed."""
-        complaints = [f"{what}: {row}" for what, statement in _CONTRADICTIONS.items() for row in query(statement)]
+        complaints = [f"{what}: {row}" for what, statement in CONTRADICTIONS.items() for row in query(statement)]
         there: Counter[tuple[int, str]] = Counter()
         self._check_mails(query, there, complaints)
         self._check_promises(there, complaints)

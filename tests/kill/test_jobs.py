@@ -6,12 +6,8 @@ writes it to a file. However often it dies, in the end each mail is there once, 
 
 from __future__ import annotations
 
-import asyncio
-import random
-import signal
 import zipfile
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -31,10 +27,9 @@ from mailroom.mime.structure import summarise
 from mailroom.runtime.app import open_app
 from mailroom.storage.ports import Tx
 from tests import make
-from tests.kill.checker import _CONTRADICTIONS, Query, check_file, copy_of, live
-from tests.kill.conftest import furnish, variables_for
-from tests.kill.forkserver import ForkServer, fork_server
-from tests.kill.test_kill import _reader
+from tests.kill.checker import CONTRADICTIONS, Query, check_file, copy_of, live, reader
+from tests.kill.conftest import furnish
+from tests.kill.siege import Reader, Siege
 
 pytestmark = pytest.mark.chaos
 
@@ -43,24 +38,15 @@ _MAILS = 600  # in each folder, to begin with
 _MORE = 300  # in each, when all is copied and the killing goes on
 _LIVES_MOST = 0.4  # seconds from a server's first word to its death
 _DIES_EARLY = 0.1  # of the servers, while they start
-_AGES = 90  # seconds that each server's clock is ahead of the one before: leases run out between them
 _OCTETS = make.mail(size=2_000)
 _SUMMARY = summarise(scan(_OCTETS), lambda start, end: _OCTETS[start:end])
 
-Reader = Callable[[], AbstractContextManager[Query]]
-
 
 @dataclass
-class Siege:
+class Copied(Siege):
     """Ann's mailbox, which is copied into Bob's; each mail is known by its internal date."""
 
-    forks: ForkServer
-    variables: Mapping[str, str]
-    data: Path
-    log: Path
-    chance: random.Random
     mails: int = 0
-    rounds: int = 0
 
     async def begin(self, number: int) -> JobId:
         """So many mails more in each folder, which are to be copied; and a file is asked for, the first time."""
@@ -81,29 +67,6 @@ class Siege:
             self.mails += 1
             append.append(tx, content_id, into=into, size=len(_OCTETS), internal_date=self.mails)
 
-    async def kill_one(self) -> None:
-        """A server starts, works, and is killed."""
-        self.rounds += 1
-        server = await self.forks.start(self.variables, ahead=self.rounds * _AGES)
-        if self.chance.random() < _DIES_EARLY:
-            await asyncio.sleep(self.chance.uniform(0, 0.05))
-            await server.end(signal.SIGKILL)
-            return
-        await server.ready()
-        await asyncio.sleep(self.chance.uniform(0, _LIVES_MOST))
-        assert await server.end(signal.SIGKILL) == -signal.SIGKILL
-
-    async def drain(self, reader: Reader) -> None:
-        """A last server finishes what the others left, and ends when it is told to."""
-        self.rounds += 1
-        server = await self.forks.start(self.variables, ahead=self.rounds * _AGES)
-        await server.ready()
-        async with asyncio.timeout(90):
-            with reader() as query:
-                while query("SELECT id FROM jobs WHERE state IN ('queued', 'running')"):  # noqa: ASYNC110 -- another process's rows make no event
-                    await asyncio.sleep(0.1)
-        assert await server.end(signal.SIGTERM) == 0
-
 
 def _start(tx: Tx) -> JobId:
     return backup.start(tx, SYSTEM, _mailbox(tx, "ann"), _mailbox(tx, "bob")).id
@@ -119,34 +82,29 @@ def _folder(tx: Tx, mailbox_id: MailboxId, name: str) -> FolderId:
 
 
 @pytest_asyncio.fixture
-async def siege(tmp_path: Path) -> AsyncIterator[Siege]:
+async def siege(tmp_path: Path) -> AsyncIterator[Copied]:
     """A town besieged."""
-    # Random on purpose; the seed stands in the output of a test that failed.
-    seed = random.randrange(1 << 32)
-    print(f"seed {seed}")
-    log = tmp_path / "log"
-    async with fork_server(log) as forks:
-        variables = {**variables_for(tmp_path / "data"), "MAILROOM_LIMITS__DISK_RESERVE": "0"}
-        yield Siege(forks, variables, tmp_path / "data", log, random.Random(seed))
+    async with Copied.of(tmp_path) as begun:
+        yield begun
 
 
-async def test_a_backup_outlives_its_servers_on_sqlite(siege: Siege, kills: int) -> None:
+async def test_a_backup_outlives_its_servers_on_sqlite(siege: Copied, kills: int) -> None:
     database = siege.data / "mailroom.db"
     await _besiege(siege, kills, dead=lambda: copy_of(database), alive=lambda: live(database))
     with copy_of(database) as query:
         assert check_file(query) == []
 
 
-async def test_a_backup_outlives_its_servers_on_postgresql(siege: Siege, postgres_url: str, kills: int) -> None:
+async def test_a_backup_outlives_its_servers_on_postgresql(siege: Copied, postgres_url: str, kills: int) -> None:
     siege = replace(siege, variables={**siege.variables, "MAILROOM_DATABASE": postgres_url})
-    await _besiege(siege, max(1, kills // 4), dead=lambda: _reader(postgres_url), alive=lambda: _reader(postgres_url))
+    await _besiege(siege, max(1, kills // 4), dead=lambda: reader(postgres_url), alive=lambda: reader(postgres_url))
 
 
-async def _besiege(siege: Siege, kills: int, *, dead: Reader, alive: Reader) -> None:
+async def _besiege(siege: Copied, kills: int, *, dead: Reader, alive: Reader) -> None:
     await furnish(siege.variables, push_url="")
     job, runs = await siege.begin(_MAILS), 0
     for _ in range(kills):
-        await siege.kill_one()
+        await siege.kill_one(lives_most=_LIVES_MOST, dies_early=_DIES_EARLY)
         with dead() as query:
             assert _complaints(query, whole=False) == []
             [(state,)] = query(f"SELECT state FROM jobs WHERE id = {job}")  # noqa: S608 # a number
@@ -173,7 +131,7 @@ _OURS = 1_000_000  # internal dates from here on are of the mails that tell of t
 
 def _complaints(query: Query, *, whole: bool) -> list[str]:
     """What is wrong. When all should be copied, that is more."""
-    complaints = [f"{what}: {row}" for what, statement in _CONTRADICTIONS.items() for row in query(statement)]
+    complaints = [f"{what}: {row}" for what, statement in CONTRADICTIONS.items() for row in query(statement)]
     source = sorted(query(_TREE.format("ann@kill.test", _OURS)))
     copied = [
         (name.split("/", 1)[1], date, content) for name, date, content in query(_TREE.format("bob@kill.test", _OURS))

@@ -11,16 +11,15 @@ from __future__ import annotations
 import asyncio
 import random
 import signal
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import psycopg
 import pytest
 import pytest_asyncio
 
-from tests.kill.checker import Checker, Query, check_file, copy_of, live, unfinished
+from tests.kill.checker import Checker, Query, check_file, copy_of, live, reader, unfinished
 from tests.kill.clients import crowd
 from tests.kill.conftest import furnish, variables_for
 from tests.kill.forkserver import ForkServer, fork_server
@@ -100,7 +99,7 @@ async def test_what_was_promised_is_kept_on_sqlite(siege: Siege, tmp_path: Path,
 async def test_what_was_promised_is_kept_on_postgresql(siege: Siege, postgres_url: str, kills: int) -> None:
     siege.variables = {**siege.variables, "MAILROOM_DATABASE": postgres_url}
     await furnish(siege.variables, push_url=siege.receiver.url)
-    await _besiege(siege, max(1, kills // 4), dead=lambda: _reader(postgres_url), alive=lambda: _reader(postgres_url))
+    await _besiege(siege, max(1, kills // 4), dead=lambda: reader(postgres_url), alive=lambda: reader(postgres_url))
 
 
 async def _besiege(siege: Siege, kills: int, *, dead: Reader, alive: Reader) -> None:
@@ -123,9 +122,3 @@ async def _besiege(siege: Siege, kills: int, *, dead: Reader, alive: Reader) -> 
         f"{kills} kills: {ledger.count(Fate.PROMISED)} mails promised, {ledger.count(Fate.OPEN)} cut off before the "
         f"reply, {ledger.count(Fate.UNSENT)} before the dot; {siege.receiver.repeats} of {expected} pushes came again"
     )
-
-
-@contextmanager
-def _reader(url: str) -> Iterator[Query]:
-    with psycopg.connect(url) as connection:
-        yield lambda statement: connection.execute(statement.encode()).fetchall()

@@ -6,11 +6,7 @@ mailbox is there or is not, what is there is counted right, and who takes the ad
 
 from __future__ import annotations
 
-import asyncio
-import random
-import signal
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -32,34 +28,23 @@ from mailroom.mime.structure import summarise
 from mailroom.runtime.app import open_app
 from mailroom.storage.ports import Tx
 from tests import make
-from tests.kill.checker import _CONTRADICTIONS, Query, check_file, copy_of, live
-from tests.kill.conftest import furnish, variables_for
-from tests.kill.forkserver import ForkServer, fork_server
+from tests.kill.checker import CONTRADICTIONS, Query, check_file, copy_of, live, reader
+from tests.kill.conftest import furnish
 from tests.kill.ledger import DOMAIN
-from tests.kill.test_kill import _reader
+from tests.kill.siege import Reader, Siege
 
 pytestmark = pytest.mark.chaos
 
 ANN, BOB, CY = (f"{each}@{DOMAIN}" for each in ("ann", "bob", "cy"))
 _MAILS = 1_500  # in the mailbox that is purged
 _LIVES_MOST = 0.5  # seconds from a server's first word to its death
-_AGES = 90  # seconds that each server's clock is ahead of the one before: leases run out between them
 _OCTETS = make.mail(size=2_000)
 _SUMMARY = summarise(scan(_OCTETS), lambda start, end: _OCTETS[start:end])
 
-Reader = Callable[[], AbstractContextManager[Query]]
-
 
 @dataclass
-class Siege:
+class Farewells(Siege):
     """Ann's mailbox is purged again and again; Bob leaves once, and his mail is copied into Cy's."""
-
-    forks: ForkServer
-    variables: Mapping[str, str]
-    data: Path
-    log: Path
-    chance: random.Random
-    rounds: int = 0
 
     async def begin(self) -> None:
         """Bob leaves, with some mail."""
@@ -76,25 +61,6 @@ class Siege:
             for _ in range(_MAILS // 100):
                 await app.store.write(partial(_fill, address=ANN, number=100))
             await app.store.write(_share_and_purge)
-
-    async def kill_one(self) -> None:
-        """A server starts, works, and is killed."""
-        self.rounds += 1
-        server = await self.forks.start(self.variables, ahead=self.rounds * _AGES)
-        await server.ready()
-        await asyncio.sleep(self.chance.uniform(0, _LIVES_MOST))
-        assert await server.end(signal.SIGKILL) == -signal.SIGKILL
-
-    async def drain(self, reader: Reader) -> None:
-        """A last server finishes what the others left."""
-        self.rounds += 1
-        server = await self.forks.start(self.variables, ahead=self.rounds * _AGES)
-        await server.ready()
-        async with asyncio.timeout(90):
-            with reader() as query:
-                while query("SELECT id FROM jobs WHERE state IN ('queued', 'running')"):  # noqa: ASYNC110 -- another process's rows make no event
-                    await asyncio.sleep(0.1)
-        assert await server.end(signal.SIGTERM) == 0
 
 
 def _mailbox(tx: Tx, address: str) -> MailboxId:
@@ -126,18 +92,13 @@ def _share_and_purge(tx: Tx) -> None:
 
 
 @pytest_asyncio.fixture
-async def siege(tmp_path: Path) -> AsyncIterator[Siege]:
+async def siege(tmp_path: Path) -> AsyncIterator[Farewells]:
     """A town besieged."""
-    # Random on purpose; the seed stands in the output of a test that failed.
-    seed = random.randrange(1 << 32)
-    print(f"seed {seed}")
-    log = tmp_path / "log"
-    async with fork_server(log) as forks:
-        variables = {**variables_for(tmp_path / "data"), "MAILROOM_LIMITS__DISK_RESERVE": "0"}
-        yield Siege(forks, variables, tmp_path / "data", log, random.Random(seed))
+    async with Farewells.of(tmp_path) as begun:
+        yield begun
 
 
-async def test_purges_and_farewells_outlive_their_servers_on_sqlite(siege: Siege, kills: int) -> None:
+async def test_purges_and_farewells_outlive_their_servers_on_sqlite(siege: Farewells, kills: int) -> None:
     database = siege.data / "mailroom.db"
     await _besiege(siege, kills, dead=lambda: copy_of(database), alive=lambda: live(database))
     with copy_of(database) as query:
@@ -145,19 +106,19 @@ async def test_purges_and_farewells_outlive_their_servers_on_sqlite(siege: Siege
 
 
 async def test_purges_and_farewells_outlive_their_servers_on_postgresql(
-    siege: Siege, postgres_url: str, kills: int
+    siege: Farewells, postgres_url: str, kills: int
 ) -> None:
     siege = replace(siege, variables={**siege.variables, "MAILROOM_DATABASE": postgres_url})
-    await _besiege(siege, max(1, kills // 4), dead=lambda: _reader(postgres_url), alive=lambda: _reader(postgres_url))
+    await _besiege(siege, max(1, kills // 4), dead=lambda: reader(postgres_url), alive=lambda: reader(postgres_url))
 
 
-async def _besiege(siege: Siege, kills: int, *, dead: Reader, alive: Reader) -> None:
+async def _besiege(siege: Farewells, kills: int, *, dead: Reader, alive: Reader) -> None:
     await furnish(siege.variables, push_url="")
     await siege.begin()
     await siege.fill_and_purge()
     purges = 1
     for _ in range(kills):
-        await siege.kill_one()
+        await siege.kill_one(lives_most=_LIVES_MOST)
         with dead() as query:
             assert _complaints(query) == []
             is_purged = not query("SELECT id FROM jobs WHERE kind = 'purge' AND state <> 'done'")
@@ -179,7 +140,7 @@ async def _besiege(siege: Siege, kills: int, *, dead: Reader, alive: Reader) -> 
 
 
 def _complaints(query: Query) -> list[str]:
-    complaints = [f"{what}: {row}" for what, statement in _CONTRADICTIONS.items() for row in query(statement)]
+    complaints = [f"{what}: {row}" for what, statement in CONTRADICTIONS.items() for row in query(statement)]
     without = """SELECT id FROM mailboxes WHERE status = 'recycled' AND id NOT IN
         (SELECT mailbox_id FROM recycled WHERE state IN ('waiting', 'purging'))"""
     complaints += [f"in the bin without an entry: {row}" for row in query(without)]

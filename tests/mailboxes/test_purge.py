@@ -173,9 +173,6 @@ async def test_what_was_on_its_way_out_comes_back_to_nobody(store: Store) -> Non
     assert await store.read(lambda tx: tx.all(select(schema.outgoing.c.envelope_from))) == [("",)]
 
 
-# --- by itself
-
-
 def loop(store: Store) -> Bin:
     return Bin(store, Alarms("mx.corp.example"))
 
@@ -265,9 +262,6 @@ async def test_what_is_being_copied_waits(store: Store, watch: Watch) -> None:
     assert await store.read(left) == {}
 
 
-# --- warnings
-
-
 async def test_administrators_are_told_seven_three_and_one_day_before_once_each(store: Store, watch: Watch) -> None:
     made = await make.organisation(store)
     amy, bob, carol = (made.mailboxes[each] for each in ("amy", "bob", "carol"))
@@ -298,9 +292,6 @@ async def test_after_a_jump_of_the_clock_they_are_told_again(store: Store, watch
         await loop(store).once(NOTHING)
         mails.append((await store.read(lambda tx: make.folder(tx, made.mailboxes["amy"]))).mails)
     assert mails == [1, 1, 1, 2, 3, 4]
-
-
-# --- cut off
 
 
 async def hold(store: Store) -> Held:

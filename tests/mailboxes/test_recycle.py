@@ -85,9 +85,6 @@ def principal(made: make.Organisation, userid: str) -> Principal:
     return Principal(made.mailboxes[userid], f"{userid}@corp.example", made.members[userid])
 
 
-# --- reassign
-
-
 async def test_a_mailbox_with_its_mail_goes_to_another_and_his_own_goes_to_the_bin(
     store: Store, tmp_path: Path, watch: Watch
 ) -> None:
@@ -218,9 +215,6 @@ async def test_a_disabled_mailbox_works_again_when_it_is_given_away(store: Store
     assert (await store.read(lambda tx: may_open(tx, made)))["bob"] == ["amy"]
 
 
-# --- public and back
-
-
 async def test_personal_to_public_and_back(store: Store, tmp_path: Path) -> None:
     made = await make.organisation(store, public={"sales": ["amy"]})
     amy, bob, carol = (made.members[each] for each in ("amy", "bob", "carol"))
@@ -263,9 +257,6 @@ async def test_the_limit_of_public_mailboxes_counts_those_that_were_personal_and
         await store.write(lambda tx: publish(tx, made.mailboxes["a"], amy))
     await store.write(lambda tx: policies.change(tx, SYSTEM, "mailbox.public_most", "0"))
     await store.write(lambda tx: publish(tx, made.mailboxes["a"], amy))
-
-
-# --- the bin
 
 
 async def test_each_way_into_the_bin_has_its_source_and_its_days(store: Store, watch: Watch) -> None:
@@ -380,9 +371,6 @@ async def test_what_is_open_ends(store: Store) -> None:
             await asyncio.sleep(0.01)
     opened = await store.read(lambda tx: access.reachable(tx, principal(made, "bob")))
     assert opened == ()
-
-
-# --- cut off, and at once
 
 
 async def test_cut_off_at_any_statement_nothing_has_changed(store: Store) -> None:

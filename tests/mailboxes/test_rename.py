@@ -224,9 +224,6 @@ async def test_two_who_rename_one_mailbox_at_once_leave_one_address_of_its_own(s
     assert (len({own, *former}), aliases) == (9, [])
 
 
-# --- sheets
-
-
 async def test_a_sheet_is_done_as_a_whole_or_not_at_all(store: Store) -> None:
     made = await make.organisation(store, people=("amy", "bob", "carol"))
     lines = [

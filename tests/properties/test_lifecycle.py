@@ -146,8 +146,6 @@ class Lifecycle(RuleBasedStateMachine):
         for local in LOCALS[:2]:
             self.join(local)
 
-    # --- what the model knows
-
     def box(self, number: int) -> Box:
         assume(self.boxes)
         return self.boxes[number % len(self.boxes)]
@@ -182,8 +180,6 @@ class Lifecycle(RuleBasedStateMachine):
 
     def take_out(self, box: Box) -> None:
         box.purge_at, box.users = None, set()
-
-    # --- people
 
     @rule(local=locals_)
     def join(self, local: str) -> None:
@@ -232,8 +228,6 @@ class Lifecycle(RuleBasedStateMachine):
             for box in self.boxes:
                 box.users.discard(member.userid)
 
-    # --- mail
-
     @rule(local=locals_, size=some.integers(200, 900))
     def deliver(self, local: str, size: int) -> None:
         message_id = f"<{next(self.numbers)}@out.example>"
@@ -265,8 +259,6 @@ class Lifecycle(RuleBasedStateMachine):
             self.do_jobs()
             into.mails += from_.mails - from_.copied.get(into.id, Counter())
             from_.copied[into.id] = from_.mails.copy()
-
-    # --- addresses
 
     @rule(which=numbers, local=locals_)
     def rename(self, which: int, local: str) -> None:
@@ -300,8 +292,6 @@ class Lifecycle(RuleBasedStateMachine):
         self.expect(None if is_his else NotFound, lambda tx: rename.forget(tx, SYSTEM, box.id, old))
         if is_his:
             del self.held[str(old)]
-
-    # --- owners
 
     @rule(which=numbers, who=numbers, verb=some.sampled_from([reassign.reassign, reassign.restore]))
     def hand_over(self, which: int, who: int, verb: Any) -> None:
@@ -342,8 +332,6 @@ class Lifecycle(RuleBasedStateMachine):
         self.expect(None if box.is_active else NotFound, lambda tx: recycle.remove(tx, SYSTEM, box.id))
         if box.is_active:
             self.bin(box)
-
-    # --- the end
 
     @rule(which=numbers, at_once=some.booleans())
     def purge_by_hand(self, which: int, at_once: bool) -> None:  # noqa: FBT001 # hypothesis draws it
@@ -396,8 +384,6 @@ class Lifecycle(RuleBasedStateMachine):
             self.held = {text: held for text, held in self.held.items() if held[0] is not box}
             for other in self.boxes:
                 other.copied.pop(box.id, None)
-
-    # --- what holds
 
     @invariant()
     def rows_are_as_the_model_says(self) -> None:

@@ -15,8 +15,6 @@ from mailroom.senders.contract import Kept
 from mailroom.storage import schema, sql
 from mailroom.storage.ports import Row, Tx
 
-# --- mails on their way out
-
 _outgoing = schema.outgoing
 
 
@@ -122,8 +120,6 @@ def _chunks(message_ids: Sequence[MessageId]) -> Iterator[Sequence[MessageId]]:
     return (ordered[at : at + _CHUNK] for at in range(0, len(ordered), _CHUNK))
 
 
-# --- the MTA-STS policies of others
-
 _sts = schema.sts_policies
 _POLICY = select(_sts.c.policy_id, _sts.c.policy, _sts.c.expires_at).where(
     _sts.c.domain == bindparam("domain"), _sts.c.expires_at > bindparam("now")
@@ -145,8 +141,6 @@ def sts_policy(tx: Tx, domain: str) -> Kept | None:
 def keep_sts_policy(tx: Tx, domain: str, kept: Kept) -> None:
     tx.run(_KEEP_POLICY, domain=domain, policy_id=kept.policy_id, policy=kept.policy, expires_at=kept.expires_at)
 
-
-# --- how much was sent
 
 _sent = schema.sent_counts
 _COUNT_SENT = sql.insert(_sent).values(who=bindparam("who"), hour=bindparam("hour"), recipients=bindparam("more"))
@@ -175,8 +169,6 @@ def forget_sent(tx: Tx, *, hour: int) -> None:
     tx.run(_FORGET_SENT, hour=hour)
 
 
-# --- senders that were asked to come again
-
 _greylist = schema.greylist
 _GREYLISTED = select(_greylist.c.first_at, _greylist.c.last_at).where(_greylist.c.key == bindparam("key"))
 _GREYLIST = (
@@ -203,8 +195,6 @@ def greylist(tx: Tx, key: str, *, passed: int) -> None:
 def forget_greylist(tx: Tx, *, before: int) -> None:
     tx.run(_FORGET_GREYLIST, before=before)
 
-
-# --- reports by others
 
 _reports = schema.reports
 _REPORT_COLUMNS = ("kind", "domain", "reporter", "report_id", "begins_at", "ends_at", "report")
@@ -261,8 +251,6 @@ def reports(tx: Tx, domain: str, *, limit: int) -> Sequence[Row]:
     """Kind, domain, reporter, id, beginning, end and content of each, the newest first."""
     return tx.all(_REPORTS, domain=domain, limit=limit)
 
-
-# --- rules of mailboxes
 
 _rules = schema.mailbox_rules
 _scripts = schema.scripts

@@ -120,9 +120,6 @@ def _write(tx: Tx, mailbox_id: MailboxId, forwarding: Forwarding, auto: AutoRepl
     queries.set_rules(tx, mailbox_id, " ".join(forwarding.to), int(forwarding.keeps), *said)
 
 
-# --- scripts, as ManageSieve keeps them (RFC 5804)
-
-
 def check(text: str) -> None:
     """Raise `InvalidValue` that says what is wrong with a script."""
     compiled(text)

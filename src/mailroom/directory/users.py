@@ -8,8 +8,10 @@ from collections.abc import Sequence
 from typing import Any, Final, TypeVar
 
 from mailroom.core.errors import InvalidValue, NotFound, TooMany
-from mailroom.core.ids import MailboxId
+from mailroom.core.ids import DepartmentId, MailboxId, TagId
 from mailroom.directory import access, addresses, audit, departments, queries, rights
+from mailroom.directory import members as members_
+from mailroom.directory import tags as tags_
 from mailroom.directory.model import Actor, Department, Member, Tag, Users
 from mailroom.storage.ports import Tx
 
@@ -27,6 +29,19 @@ def of(tx: Tx, mailbox_id: MailboxId) -> Users:
         tuple(one for one in departments.every(tx) if one.id in within) if within else (),
         tuple(one for one in queries.tags.every(tx) if one.id in borne) if borne else (),
     )
+
+
+def named(
+    tx: Tx, userids: Sequence[str] | None, department_ids: Sequence[int] | None, tag_ids: Sequence[int] | None
+) -> dict[str, Any]:
+    """Those whom a program names, as `assign` takes them; None where a list is absent. Raises `NotFound`."""
+    return {
+        "members": None if userids is None else [members_.get(tx, one) for one in userids],
+        "departments": (
+            None if department_ids is None else [departments.get(tx, DepartmentId(one)) for one in department_ids]
+        ),
+        "tags": None if tag_ids is None else [tags_.get(tx, TagId(one)) for one in tag_ids],
+    }
 
 
 def assign(

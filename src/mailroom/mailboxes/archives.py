@@ -48,8 +48,6 @@ class Archive(Protocol):
         """Nothing more is written to it, whether or not it is complete. The file stays open."""
 
 
-# --- names
-
 _FORBIDDEN: Final = re.compile(r'[\x00-\x1f\x7f<>:"/\\|?*\u202a-\u202e\u2066-\u2069]')  # here, or on Windows
 _DEVICES: Final = re.compile(r"(?:con|prn|aux|nul|com\d|lpt\d)(?:\..*)?", re.IGNORECASE)
 _PART_MOST: Final = 100  # octets; file systems take 255
@@ -66,8 +64,6 @@ def folder(name: str) -> str:
     """The name of a folder as a path, its parts made safe."""
     return str(PurePosixPath(*(part(each) or "_" for each in name.split("/"))))
 
-
-# --- mbox
 
 _FROM: Final = re.compile(rb"(^|\n)(>*)From ")
 _CUT: Final = re.compile(rb"(?:\r|F(?:r(?:om?)?)?)\Z")
@@ -120,8 +116,6 @@ class Mbox:
     def close(self) -> None:
         """Nothing is held."""
 
-
-# --- ZIP (PKWARE's APPNOTE, with its Zip64 where it is needed)
 
 _LOCAL: Final = struct.Struct("<4sHHHHHLLLHH")
 _CENTRAL: Final = struct.Struct("<4sHHHHHHLLLHHHHHLL")

@@ -96,9 +96,6 @@ async def finish(store: Store, bodies: Bodies, folder_id: FolderId, begun: Begun
         rows = await store.read(partial(_rows, folder_id=folder_id, plan=plan))
 
 
-# --- what rows are asked for
-
-
 @dataclass(slots=True)
 class _Plan:
     """Bounds for what all mails that are meant have in common, and what is left to be judged."""
@@ -205,9 +202,6 @@ def _is_said(part: Query) -> bool:
 
 def _is_in_texts(part: Query) -> bool:
     return isinstance(part, Text) and part.field not in _SAID
-
-
-# --- opening mails
 
 
 @dataclass(frozen=True, slots=True)

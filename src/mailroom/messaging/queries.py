@@ -24,8 +24,6 @@ _recipients = schema.recipients
 _attempts = schema.attempts
 _receipts = schema.receipts
 
-# --- senders
-
 _SENDER = select(
     _senders.c.id,
     _senders.c.code,
@@ -156,8 +154,6 @@ def sender_works(tx: Tx, sender_id: SenderId) -> None:
 def sender_fails(tx: Tx, sender_id: SenderId, *, failures: int, since: int, paused_until: int | None) -> None:
     tx.run(_SENDER_FAILS, which=sender_id, count=failures, since=since, until=paused_until)
 
-
-# --- messages and recipients
 
 _ADD_MESSAGE = (
     insert(_messages)

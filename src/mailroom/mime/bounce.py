@@ -144,8 +144,6 @@ def _complaints(part: Part, read: Read) -> Iterator[Fate]:
             yield Fate(recipient, Action.DELIVERED, "", kind, "", Reason.COMPLAINT)
 
 
-# --- reading prose
-
 _FROM: Final = re.compile(
     r"mailer-?daemon|postmaster|mail delivery|delivery system|mail administrator|\bmta\b|ndr ", re.IGNORECASE
 )

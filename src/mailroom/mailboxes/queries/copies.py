@@ -22,8 +22,6 @@ _contents = schema.contents
 # How many ids one statement names.
 _CHUNK = 512
 
-# --- where the copies lie
-
 _OF = (_backups.c.source_id == bindparam("source"), _backups.c.target_id == bindparam("target"))
 _ROOT = (
     select(_folders.c.id, _folders.c.name)
@@ -91,8 +89,6 @@ def mark(tx: Tx, folder_id: FolderId, mark: Mark) -> None:
     tx.run(_SET_MARK, folder=folder_id, copy=mark.into, last=mark.uid)
 
 
-# --- the mails that are to be copied
-
 _ABOVE = (_mails.c.folder_id == bindparam("folder_id"), _mails.c.uid > bindparam("above"))
 _BEYOND = select(func.count(), func.coalesce(func.sum(_mails.c.size), 0)).where(*_ABOVE)
 _NEXT = (
@@ -129,8 +125,6 @@ def shown(tx: Tx, content_ids: Sequence[ContentId], *mailbox_ids: MailboxId) -> 
         for row in tx.all(_WHERE, content_ids=chunk, mailbox_ids=mailbox_ids):
             yield ContentId(row[0]), FolderId(row[1])
 
-
-# --- mails for a file
 
 _PAGE = (
     select(

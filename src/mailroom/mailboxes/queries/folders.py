@@ -232,8 +232,6 @@ def remove(tx: Tx, folder_id: FolderId) -> None:
         tx.run(statement, which=folder_id)
 
 
-# --- keywords
-
 _KEYWORDS = select(_keywords.c.keyword, _keywords.c.spelt).where(_keywords.c.folder_id == bindparam("folder_id"))
 _ADD_KEYWORD = (
     sql.insert(_keywords)
@@ -249,8 +247,6 @@ def keywords(tx: Tx, folder_id: FolderId) -> dict[str, str]:
 def add_keywords(tx: Tx, folder_id: FolderId, spelt: Mapping[str, str]) -> None:
     tx.many(_ADD_KEYWORD, [{"folder_id": folder_id, "keyword": low, "spelt": as_is} for low, as_is in spelt.items()])
 
-
-# --- subscriptions
 
 _SUBSCRIBED = select(_subscriptions.c.name).where(_subscriptions.c.mailbox_id == bindparam("mailbox_id"))
 _COUNT_SUBSCRIBED = (

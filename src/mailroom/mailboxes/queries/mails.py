@@ -83,8 +83,6 @@ def _array(rows: Sequence[Row]) -> array[int]:
     return array("I", [row[0] for row in rows])
 
 
-# --- one mail, and pages of them
-
 _COLUMNS = (
     _mails.c.folder_id,
     _mails.c.uid,
@@ -169,8 +167,6 @@ def add(
     )
 
 
-# --- which there are
-
 _UIDS = select(_mails.c.uid).where(_IN_FOLDER, _mails.c.uid < bindparam("below")).order_by(_mails.c.uid)
 _UIDS_ABOVE = select(_mails.c.uid).where(_IN_FOLDER, _mails.c.uid >= bindparam("least")).order_by(_mails.c.uid)
 _GONE = (
@@ -224,8 +220,6 @@ def count_deleted(tx: Tx, folder_id: FolderId) -> tuple[int, int]:
     [(mails, octets)] = tx.all(_COUNT_DELETED, in_folder=folder_id)
     return int(mails), int(octets)
 
-
-# --- rows for FETCH
 
 _FLAGS = (_mails.c.uid, _mails.c.flags, _mails.c.keywords, _mails.c.modseq)
 _FETCHED = (*_FLAGS, _mails.c.size, _mails.c.internal_date, _mails.c.content_id)
@@ -282,8 +276,6 @@ def snapshot(tx: Tx, folder_id: FolderId) -> Sequence[Row]:
     return tx.all(_SNAPSHOT, in_folder=folder_id)
 
 
-# --- rows for SORT and THREAD
-
 _DATES = (_mails.c.uid, _mails.c.internal_date, _mails.c.size)
 _SORTED = tuple(_contents.c[name] for name in ("sent_at", "subject", "sender", "recipients", "cc"))
 _THREADED = tuple(_contents.c[name] for name in ("sent_at", "subject", "message_id", "refers_to"))
@@ -324,8 +316,6 @@ def _page(tx: Tx, over: _Over, folder_id: FolderId, uids: Ranges, limit: int) ->
             break
     return found
 
-
-# --- marks
 
 # Untouched since, or touched by this very change: it may take several statements.
 _UNTOUCHED = (_mails.c.modseq <= bindparam("until")) | (_mails.c.modseq == bindparam("new_modseq"))
@@ -405,8 +395,6 @@ def count_unseen(tx: Tx, marking: Marking) -> tuple[int, int]:
 def touched(tx: Tx, folder_id: FolderId, uids: Ranges, since: Modseq) -> array[int]:
     return _array(_all(tx, _TOUCHED_UIDS, folder_id, uids, since=since))
 
-
-# --- copies and removals
 
 _PICKED = (_mails.c.uid, _mails.c.content_id, _mails.c.size, _mails.c.flags, _mails.c.keywords)
 _SOME_PICKED = select(*_PICKED).where(_IN_FOLDER).order_by(_mails.c.uid).limit(bindparam("limit"))

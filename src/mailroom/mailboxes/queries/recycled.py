@@ -22,8 +22,6 @@ _rules = schema.mailbox_rules
 _scripts = schema.scripts
 _subscriptions = schema.subscriptions
 
-# --- entries
-
 _ENTRIES = select(
     _recycled.c.id,
     _recycled.c.mailbox_id,
@@ -139,8 +137,6 @@ def end(tx: Tx, entry_id: EntryId, state: EntryState) -> None:
     tx.run(_END, which=entry_id, to=state.value, now=tx.now)
 
 
-# --- what is due
-
 _DUE = (
     _ENTRIES.where(
         _recycled.c.state == EntryState.WAITING.value,
@@ -190,8 +186,6 @@ def forget(tx: Tx, *, before: int) -> None:
     """Drop the rows of those whose time in the bin ended before then."""
     tx.run(_FORGET, before=before)
 
-
-# --- what goes with a mailbox
 
 _folders = schema.folders
 _mails = schema.mails
@@ -285,8 +279,6 @@ def drop(tx: Tx, mailbox_id: MailboxId) -> None:
     for statement in _LAST:
         tx.run(statement, which=mailbox_id)
 
-
-# --- owners
 
 _USERID = select(_members.c.userid).where(_members.c.id == bindparam("member_id"))
 _RECYCLE = (

@@ -107,7 +107,7 @@ def _keep_a_log(connection: apsw.Connection) -> None:
         except apsw.BusyError:
             if time.monotonic() > end:
                 raise
-            time.sleep(_POLL)
+            time.sleep(_POLL)  # SQLite tells nobody when the other has left the file
         else:
             return
 

@@ -10,8 +10,8 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from mailroom.core.errors import NoPermission
-from mailroom.core.ids import DepartmentId, TagId, Uid
-from mailroom.directory import addresses, departments, members, rights, tags, users
+from mailroom.core.ids import Uid
+from mailroom.directory import addresses, members, rights, users
 from mailroom.directory.model import Users
 from mailroom.mailboxes import access, create, public, quota, read, reassign, recycle, rename
 from mailroom.mailboxes.model import Mailbox, MailboxKind, MailboxStatus
@@ -216,14 +216,7 @@ def _users(named: Users) -> UsersShape:
 
 
 def _named(tx: Tx, said: NamedUsers) -> dict[str, Any]:
-    """The users that a request names, as the use cases take them."""
-    return {
-        "members": None if said.members is None else [members.get(tx, one) for one in said.members],
-        "departments": (
-            None if said.departments is None else [departments.get(tx, DepartmentId(one)) for one in said.departments]
-        ),
-        "tags": None if said.tags is None else [tags.get(tx, TagId(one)) for one in said.tags],
-    }
+    return users.named(tx, said.members, said.departments, said.tags)
 
 
 def _all(tx: Tx, said: NamedUsers) -> Users:

@@ -11,8 +11,8 @@ from pydantic import Field
 
 from mailroom.core.clock import SECOND
 from mailroom.core.errors import NotFound, TooMany
-from mailroom.core.ids import ClientPasswordId, DepartmentId, MailboxId, TagId
-from mailroom.directory import addresses, clients, departments, members, rights, tags, users
+from mailroom.core.ids import ClientPasswordId, MailboxId
+from mailroom.directory import addresses, clients, members, rights, users
 from mailroom.directory.model import Users
 from mailroom.mailboxes import access, aliases, create, public, read, recycle, rename
 from mailroom.mailboxes.model import Mailbox, MailboxKind, MailboxStatus
@@ -91,13 +91,14 @@ def mailbox_of(tx: Tx, asked: Asked[Fields], which: int) -> Mailbox:
 
 
 def _users(tx: Tx, said: _Named) -> dict[str, Any]:
-    """Whom the lists name, as the use cases take it; none: the list is absent."""
+    """Whom the lists name, as the use case takes it."""
     userids, within, borne = said.userid_list, said.department_list, said.tag_list
-    return {
-        "members": None if userids is None else [members.get(tx, one) for one in userids.list],
-        "departments": None if within is None else [departments.get(tx, DepartmentId(one)) for one in within.list],
-        "tags": None if borne is None else [tags.get(tx, TagId(one)) for one in borne.list],
-    }
+    return users.named(
+        tx,
+        None if userids is None else userids.list,
+        None if within is None else within.list,
+        None if borne is None else borne.list,
+    )
 
 
 def add(tx: Tx, asked: Asked[Create]) -> Answer:

@@ -8,7 +8,7 @@ import asyncio
 import socket
 import ssl
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from ipaddress import ip_network
@@ -17,8 +17,9 @@ from typing import Any
 import dns.asyncresolver
 from aiohttp.abc import AbstractResolver, ResolveResult
 
+from mailroom.core.secrets import Secret
 from mailroom.senders import contract
-from mailroom.senders.contract import Mails, Tools
+from mailroom.senders.contract import Event, Mails, Refused, Token, Tools, TryLater
 from mailroom.senders.egress import Egress
 from mailroom.senders.http import Fault, Http
 
@@ -172,4 +173,33 @@ def tools(http: Http, **changes: Any) -> Tools:
         names=frozenset({"mx.corp.example"}),
         port=25,
     )
-    return Tools(http, replace(mails, **changes))
+    return Tools(http, replace(mails, **changes), Purse(), _hear_nothing)
+
+
+async def _hear_nothing(_code: str, _events: Sequence[Event]) -> None:
+    """A test that wants to hear gives an ear of its own."""
+
+
+@dataclass(slots=True)
+class Purse:
+    """Keeps access tokens in memory, for as long as the test runs."""
+
+    held: dict[str, Secret] = field(default_factory=dict)
+    fetched: list[str] = field(default_factory=list)
+
+    async def get(
+        self,
+        key: str,
+        fetch: Callable[[], Awaitable[Token | Refused | TryLater]],
+        *,
+        stale: Secret | None = None,
+    ) -> Secret | Refused | TryLater:
+        held = self.held.get(key)
+        if held is not None and held != stale:
+            return held
+        self.fetched.append(key)
+        got = await fetch()
+        if not isinstance(got, Token):
+            return got
+        self.held[key] = got.text
+        return got.text

@@ -15,14 +15,14 @@ import pytest
 from mailroom.core.clock import DAY, HOUR, MINUTE
 from mailroom.core.errors import EgressRefused, InvalidValue
 from mailroom.core.secrets import Secret
+from mailroom.sandbox.behaviour import Behaviour, Does
 from mailroom.sandbox.server import Sandbox
-from mailroom.sandbox.webhook import Behaviour, Does
 from mailroom.senders.contract import Account, Outcome, Parcel, Refused, Scope, Sent, TryLater
 from mailroom.senders.egress import Egress
-from mailroom.senders.http import Http
+from mailroom.senders.http import Http, retry_after
 from mailroom.senders.webhook import signature
 from mailroom.senders.webhook.manifest import MANIFEST
-from mailroom.senders.webhook.sender import Webhook, retry_after
+from mailroom.senders.webhook.sender import Webhook
 from tests.senders.peers import free_port
 from tests.senders.test_webhook_bodies import MAIL
 

@@ -12,7 +12,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from mailroom.sandbox.webhook import Behaviour
+from mailroom.sandbox.behaviour import Behaviour
 from tests.walks.town import Town
 
 PUSH_KEYS = ["to", "msgid", "sender", "from", "subject", "body", "attachnum", "attachlist"]

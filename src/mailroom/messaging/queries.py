@@ -549,3 +549,46 @@ def entries(
 
 def attempts(tx: Tx, recipient_id: RecipientId) -> Sequence[Try]:
     return [Try(*row) for row in tx.all(_ATTEMPT_LOG, which=recipient_id)]
+
+
+_tokens = schema.tokens
+_TOKEN = _tokens.c.key == bindparam("which")
+_MAKE_TOKEN = sql.insert(_tokens).values(key=bindparam("which")).on_conflict_do_nothing()
+_HELD_TOKEN = select(_tokens.c.token, _tokens.c.fetched_at, _tokens.c.expires_at, _tokens.c.fetching_until)
+_HELD_TOKEN = _HELD_TOKEN.where(_TOKEN).with_for_update()
+_BEGIN_TOKEN = update(_tokens).where(_TOKEN).values(fetching_until=bindparam("until"))
+_KEEP_TOKEN = (
+    update(_tokens)
+    .where(_TOKEN)
+    .values(token=bindparam("sealed"), fetched_at=bindparam("now"), expires_at=bindparam("expires"), fetching_until=0)
+)
+
+
+@dataclass(frozen=True, slots=True)
+class HeldToken:
+    """An access token as it is kept; none before the first has been fetched."""
+
+    sealed: bytes | None
+    fetched_at: int
+    expires_at: int
+
+
+def begin_token(tx: Tx, key: str, *, until: int) -> tuple[HeldToken, bool]:
+    """The token, and whether it is for the caller to fetch it anew, until that time."""
+    tx.run(_MAKE_TOKEN, which=key)
+    row = tx.first(_HELD_TOKEN, which=key)
+    assert row is not None, "it has just been made"
+    ours = row[3] <= tx.now
+    if ours:
+        tx.run(_BEGIN_TOKEN, which=key, until=until)
+    return HeldToken(None if row[0] is None else bytes(row[0]), row[1], row[2]), ours
+
+
+def leave_token(tx: Tx, key: str) -> None:
+    """Nobody fetches it now."""
+    tx.run(_BEGIN_TOKEN, which=key, until=0)
+
+
+def keep_token(tx: Tx, key: str, sealed: bytes, *, expires_at: int) -> None:
+    """It has been fetched."""
+    tx.run(_KEEP_TOKEN, which=key, sealed=sealed, now=tx.now, expires=expires_at)

@@ -9,8 +9,9 @@ import errno
 import ipaddress
 import random
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import dns.asyncresolver
@@ -47,8 +48,10 @@ from mailroom.mailboxes.export import Exports
 from mailroom.mailboxes.offboard import Offboard
 from mailroom.mailboxes.purge import Purge
 from mailroom.messaging import senders as senders_
+from mailroom.messaging.calls import report
 from mailroom.messaging.dispatch import Dispatch
 from mailroom.messaging.senders import Senders
+from mailroom.messaging.tokens import SharedTokens
 from mailroom.notify.alarms import Alarms
 from mailroom.notify.owners import Owners
 from mailroom.notify.settings import NotifySettings
@@ -57,7 +60,7 @@ from mailroom.runtime.introspection import Introspection
 from mailroom.runtime.scanning import OwnServices
 from mailroom.runtime.workers import Bin, Collect, Delays, Publish, React, Watch, Work
 from mailroom.senders.catalogue import open_kinds
-from mailroom.senders.contract import Mails, Tools
+from mailroom.senders.contract import Mails, SenderKind, Tools
 from mailroom.senders.egress import Egress
 from mailroom.senders.http import Http, Resolver
 from mailroom.storage.engines import open_blobs, open_store
@@ -131,9 +134,10 @@ async def open_app(settings: Settings) -> AsyncIterator[App]:
         port=settings.mx_port,
         sts_port=settings.sts_port,
     )
-    kinds = open_kinds(Tools(http, mails))
+    kinds: Mapping[str, SenderKind] = {}
     try:
         seal = _open_seal(settings.data / "secret.key", sealed=await store.read(_count_sealed))
+        kinds = open_kinds(Tools(http, mails, SharedTokens(store, seal, clock.now), partial(report, store)))
         senders = Senders(kinds, seal)
         await outgoing.use(store, senders, settings.smarthost)
         passwords = Passwords()

@@ -14,7 +14,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -23,7 +23,11 @@ from aiohttp import web
 from mailroom.core import clock as system
 from mailroom.core.clock import SECOND, Clock
 from mailroom.sandbox import page
-from mailroom.sandbox.webhook import Behaviour, Does, Received, Receivers
+from mailroom.sandbox.behaviour import Behaviour, Does
+from mailroom.sandbox.double import Double
+from mailroom.sandbox.doubles import open_doubles
+from mailroom.sandbox.phones import Phones
+from mailroom.sandbox.webhook import Received, Receivers
 
 _PATIENCE: Final = 20 * SECOND
 _BODY_LIMIT: Final = 1024 * 1024
@@ -35,11 +39,15 @@ class Sandbox:
 
     clock: Clock = system.now
     receivers: Receivers = field(init=False)
+    phones: Phones = field(init=False)
+    doubles: Mapping[str, Double] = field(init=False)
     url: str = field(default="", init=False)  # without a slash at its end; "" until started
     _runner: web.AppRunner | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
         self.receivers = Receivers(self.clock)
+        self.phones = Phones(self.clock)
+        self.doubles = open_doubles(self.phones)
 
     async def start(self, host: str = "127.0.0.1", port: int = 0) -> None:
         """Listen; port 0 takes any that is free, and `url` says which. Raises `OSError` when the port is taken."""
@@ -56,6 +64,11 @@ class Sandbox:
                 web.get("/phones.css", _show_style),
             ]
         )
+        for double in self.doubles.values():
+            app.add_routes(
+                web.route(one.method, f"/{double.name}{one.path}", double.scripted(one.handler), **one.kwargs)
+                for one in double.routes()
+            )
         # A receiver that hangs is let go as soon as its caller has left.
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1, handler_cancellation=True)
         await self._runner.setup()
@@ -63,10 +76,16 @@ class Sandbox:
         await site.start()
         bound = self._runner.addresses[0][1]
         self.url = f"http://{f'[{host}]' if ':' in host else host}:{bound}"
+        for double in self.doubles.values():
+            double.where = f"{self.url}/{double.name}"
+            await double.start(host)
 
     async def stop(self) -> None:
         """Stop listening and let go of every caller."""
         self.receivers.close()
+        self.phones.close()
+        for double in self.doubles.values():
+            await double.stop()
         if self._runner is not None:
             await self._runner.cleanup()
 

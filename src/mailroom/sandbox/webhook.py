@@ -5,46 +5,23 @@
 from __future__ import annotations
 
 import asyncio
-import enum
 from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from aiohttp import web
 
 from mailroom.core.clock import SECOND, Clock
 from mailroom.sandbox import pushes
+from mailroom.sandbox.behaviour import Behaviour, Script
 from mailroom.sandbox.pushes import Push
 
 KEPT: Final = 1000
 _REMEMBERED: Final = 10 * KEPT
-_DRIP: Final = 0.05  # seconds between two octets
 
 
-class Does(enum.StrEnum):
-    """What a receiver does once it has read a push."""
-
-    ANSWER = "answer"
-    HANG = "hang"  # says nothing until the other side leaves
-    DRIP = "drip"  # answers one octet at a time, without end
-    GARBAGE = "garbage"  # answers in no protocol
-    RESET = "reset"  # breaks the connection
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Behaviour:
-    """How the next pushes are treated: `times` of them, or all from here on when 0."""
-
-    does: Does = Does.ANSWER
-    status: int = 200
-    headers: Mapping[str, str] = field(default_factory=dict)
-    body: str = ""
-    delay: int = 0  # milliseconds before anything is done
-    times: int = 1
-
-
-_NORMAL: Final = Behaviour(times=0)
+_NORMAL: Final = Behaviour()
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +65,7 @@ class Receivers:
     clock: Clock
     kept: deque[Received] = field(default_factory=lambda: deque(maxlen=KEPT))
     version: int = 0  # grows with every change of what is kept
-    _scripts: dict[str, deque[Behaviour]] = field(default_factory=dict)
+    _scripts: dict[str, Script] = field(default_factory=dict)
     _secrets: dict[str, str] = field(default_factory=dict)
     _seen: dict[tuple[str, str], None] = field(default_factory=dict)  # receiver and webhook-id, oldest first
     _serial: int = 0
@@ -97,7 +74,7 @@ class Receivers:
 
     def behave(self, receiver: str, *script: Behaviour) -> None:
         """Treat the next pushes so, in this order; afterwards each is taken with 200 again."""
-        self._scripts[receiver] = deque(script)
+        self._scripts[receiver] = Script(self._closing, deque(script))
 
     def trust(self, receiver: str, secret: str) -> None:
         """From now on refuse (401) what is not signed with `secret`; "" takes everything again."""
@@ -132,23 +109,18 @@ class Receivers:
         received = self._examine(request, await request.read())
         self.kept.append(received)
         self._change()
-        behaviour = self._next(received.receiver)
-        if behaviour.delay:
-            await self._pause(behaviour.delay / SECOND)
-        match behaviour.does:
-            case Does.HANG:
-                await self._closing.wait()
-            case Does.DRIP:
-                return await self._drip(request)
-            case Does.GARBAGE | Does.RESET as bad:
-                _spoil(request, bad)
-            case Does.ANSWER if received.signed is False:
-                return web.Response(status=401, text="wrong signature")
-            case Does.ANSWER if received.problem:
-                return web.Response(status=400, text=received.problem)
-            case Does.ANSWER:
-                return web.Response(status=behaviour.status, headers=behaviour.headers, text=behaviour.body)
-        return web.Response()
+        script = self._scripts.get(received.receiver)
+        behaviour = script.next() if script else None
+        if script and behaviour:
+            performed = await script.perform(request, behaviour)
+            if performed is not None:
+                return performed
+        if received.signed is False:
+            return web.Response(status=401, text="wrong signature")
+        if received.problem:
+            return web.Response(status=400, text=received.problem)
+        behaviour = behaviour or _NORMAL
+        return web.Response(status=behaviour.status, headers=behaviour.headers, text=behaviour.body)
 
     def _examine(self, request: web.Request, body: bytes) -> Received:
         name, now = request.match_info["receiver"], self.clock()
@@ -180,42 +152,7 @@ class Receivers:
             del self._seen[next(iter(self._seen))]
         return repeat
 
-    def _next(self, receiver: str) -> Behaviour:
-        script = self._scripts.get(receiver)
-        if not script:
-            return _NORMAL
-        behaviour = script[0]
-        if behaviour.times == 1:
-            script.popleft()
-        elif behaviour.times:
-            script[0] = replace(behaviour, times=behaviour.times - 1)
-        return behaviour
-
     def _change(self) -> None:
         self.version += 1
         self._changed.set()
         self._changed = asyncio.Event()
-
-    async def _drip(self, request: web.Request) -> web.StreamResponse:
-        response = web.StreamResponse(headers={"Content-Length": "1000000"})
-        await response.prepare(request)
-        while not self.closed:
-            await response.write(b".")
-            await self._pause(_DRIP)
-        return response
-
-    async def _pause(self, seconds: float) -> None:
-        try:
-            await asyncio.wait_for(self._closing.wait(), seconds)
-        except TimeoutError:
-            return
-
-
-def _spoil(request: web.Request, bad: Does) -> None:
-    transport = request.transport
-    assert transport is not None, "a caller who leaves takes its handler along"
-    if bad is Does.GARBAGE:
-        transport.write(b"\x16\x03\x01 this is not HTTP\r\n\r\n")
-        transport.close()
-    else:
-        transport.abort()

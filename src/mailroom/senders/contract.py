@@ -11,9 +11,9 @@ from __future__ import annotations
 import enum
 import re
 import ssl
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from mailroom.core.errors import InvalidValue
 from mailroom.core.secrets import Secret
@@ -35,6 +35,17 @@ class Scope(enum.StrEnum):
     SENDER = "sender"  # whatever goes out through the same account
 
 
+class Why(enum.StrEnum):
+    """What is behind a failure, where something else follows from it."""
+
+    OTHER = ""
+    GONE = "gone"  # nobody is there: whoever gave the address has to give another
+    OPTED_OUT = "opted_out"  # somebody is there, and wants nothing more from us
+    CONTENT = "content"  # what was to be said
+    QUOTA = "quota"  # the account's share of messages is used up for now
+    ACCOUNT = "account"  # secret, permission, balance, network: an administrator has to see to it; the queue waits
+
+
 @dataclass(frozen=True, slots=True)
 class Sent:
     """The provider took the parcel. `provider_id` is the name by which its receipts will speak of it; with `told`
@@ -54,19 +65,22 @@ class Refused:
     code: str
     text: str
     scope: Scope = Scope.RECIPIENT
+    why: Why = Why.OTHER
 
 
 @dataclass(frozen=True, slots=True)
 class TryLater:
     """Not now. `after` is the provider's own wish in milliseconds from now; None leaves it to the schedule.
 
-    With `Scope.SENDER` the whole account is to hold back.
+    With `Scope.SENDER` the whole account is to hold back. What fails for `Why.ACCOUNT` or `Why.QUOTA` costs the
+    recipient none of its attempts.
     """
 
     code: str
     text: str
     scope: Scope = Scope.RECIPIENT
     after: int | None = None
+    why: Why = Why.OTHER
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +144,19 @@ class Field:
     required: bool = False
     choices: tuple[str, ...] = ()
     default: str = ""
+    advanced: bool = False  # most accounts leave it as it is
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """At most `burst` messages at once, and then one every so many milliseconds."""
+
+    every: int
+    burst: int
+
+
+def _any_pace(_settings: Mapping[str, str]) -> Pace | None:
+    return None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,6 +171,10 @@ class Manifest:
     timeout: int  # milliseconds, for one attempt in all
     concurrency: int  # parcels under way at once, for one account
     per_lane: int = 0  # about so many of them for one destination; 0: however many
+    # What an account with these settings may send, of all nodes together: less than its provider allows.
+    pace: Callable[[Mapping[str, str]], Pace | None] = _any_pace
+    asks: tuple[int, ...] = ()  # milliseconds after sending at which `Asks.ask` is called, until there is a receipt
+    reach: str = ""  # what its addresses are: email, url, sms, wechat, wecom, dingtalk, feishu
     recall: bool = False  # a message can be taken back
     update: bool = False  # a message can be changed afterwards
     receipt: bool = False  # the provider tells later what became of it
@@ -194,6 +225,164 @@ class SenderKind(Protocol):
         """Let go of what is kept open between parcels."""
 
 
+class News(enum.StrEnum):
+    """What a receipt says."""
+
+    ARRIVED = "arrived"
+    READ = "read"
+    LOST = "lost"
+
+
+@dataclass(frozen=True, slots=True)
+class Reported:
+    """A receipt: what became of a parcel that the provider took. `address` tells apart those that share an id."""
+
+    provider_id: str
+    news: News
+    code: str = ""
+    text: str = ""
+    address: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Scanned:
+    """Somebody scanned the code that `Links.offer` made for `scene`."""
+
+    scene: str
+    address: str
+    label: str = ""  # by which he knows himself again
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """Whoever has this address is out of our reach from now on: he unfollowed us, or left the organisation."""
+
+    address: str
+    why: Why = Why.OPTED_OUT
+
+
+Event = Reported | Scanned | Left
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A provider calls us, at `/callbacks/<code of the sender>[/<rest>]`."""
+
+    method: str
+    rest: str
+    query: Mapping[str, str]
+    headers: Mapping[str, str]  # names in any case
+    body: bytes
+    now: int
+    url: str  # as the caller wrote it
+    peer: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What the provider is answered, once the events are durable."""
+
+    status: int = 200
+    body: bytes = b""
+    media_type: str = "text/plain; charset=utf-8"
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """A call that is really the provider's. Of two with the same `id`, "" apart, only the first says anything new."""
+
+    reply: Reply
+    events: tuple[Event, ...] = ()
+    id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Forged:
+    """A call that may be anybody's: answered 403, and nothing follows from it."""
+
+    text: str
+
+
+@runtime_checkable
+class Hears(Protocol):
+    """A kind whose provider calls us."""
+
+    def hear(self, account: Account, call: Call) -> Heard | Forged:
+        """Look whether the call is the provider's, and what it says. No network; never raises."""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A parcel whose receipt is awaited."""
+
+    provider_id: str
+    address: str
+    sent_at: int
+
+
+@runtime_checkable
+class Asks(Protocol):
+    """A kind whose provider has to be asked for receipts."""
+
+    async def ask(self, account: Account, questions: Sequence[Question]) -> Sequence[Reported]:
+        """What has become of them; nothing of those of which the provider knows nothing yet, or says nothing now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """Where somebody proves which account of the provider is his. With `scan` the URL is shown as a code, and a
+    `Scanned` follows; else his browser goes there, and comes back.
+    """
+
+    url: str
+    scan: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Linked:
+    """The account that he proved to be his."""
+
+    address: str
+    label: str = ""
+
+
+@runtime_checkable
+class Links(Protocol):
+    """A kind by which people link their own account at the provider."""
+
+    async def offer(self, account: Account, *, scene: str, back: str) -> Offer | Refused | TryLater:
+        """Begin. `scene` is unguessable, of at most 32 letters and digits; `back` is the page of ours to come back to,
+        with it as `state`.
+        """
+
+    async def linked(self, account: Account, *, said: Mapping[str, str], back: str) -> Linked | Refused | TryLater:
+        """Whose browser came back to `back` with the parameters `said`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """An access token, good for so many milliseconds from now."""
+
+    text: Secret
+    lasts: int
+
+
+class Tokens(Protocol):
+    """Access tokens, shared by all processes."""
+
+    async def get(
+        self,
+        key: str,
+        fetch: Callable[[], Awaitable[Token | Refused | TryLater]],
+        *,
+        stale: Secret | None = None,
+    ) -> Secret | Refused | TryLater:
+        """The token under `key` (kind, account at the provider, and fingerprint of the secret), which one caller at a
+        time fetches before the old one ends. `stale`: the provider has just refused this one; it is fetched anew,
+        unless somebody has done that meanwhile.
+        """
+
+
 @dataclass(frozen=True, slots=True)
 class Kept:
     """An MTA-STS policy that is kept until a time in milliseconds."""
@@ -235,6 +424,9 @@ class Tools:
 
     http: Http
     mails: Mails
+    tokens: Tokens
+    # For kinds that hear receipts on a connection of theirs: the account's code, and what was heard. Durable.
+    report: Callable[[str, Sequence[Event]], Awaitable[None]]
 
 
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+")

@@ -11,11 +11,15 @@ from __future__ import annotations
 
 import asyncio
 import enum
+import json
+import re
 import socket
 import ssl
 from collections.abc import AsyncIterable, Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from datetime import UTC
+from email.utils import parsedate_to_datetime
+from typing import Any, Final
 
 import aiohttp
 import dns.asyncresolver
@@ -25,13 +29,15 @@ from yarl import URL
 
 import mailroom
 from mailroom.core import log
-from mailroom.core.clock import SECOND
+from mailroom.core.clock import DAY, SECOND
 from mailroom.core.errors import EgressRefused, InvalidValue
+from mailroom.senders.contract import Outcome, Refused, Scope, TryLater, Unknown, excerpt
 from mailroom.senders.egress import Denied, Egress, is_localhost
 
 READ_LIMIT: Final = 64 * 1024
 _LOOPBACK: Final[tuple[tuple[str, int], ...]] = (("::1", socket.AF_INET6), ("127.0.0.1", socket.AF_INET))
 TIMEOUT: Final = 10 * SECOND
+_LONGEST_WAIT: Final = DAY
 
 _LOG = log.get("http")
 
@@ -62,6 +68,8 @@ class Fault(enum.StrEnum):
 
 
 _BEFORE_SENDING: Final = {Fault.INVALID_URL, Fault.EGRESS_REFUSED, Fault.DNS, Fault.CONNECT, Fault.TLS}
+# Repeating cannot help; once a person has changed a setting, the dead letter can be sent again.
+_FOR_A_PERSON: Final = frozenset({Fault.EGRESS_REFUSED, Fault.INVALID_URL})
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,10 +118,12 @@ class Http:
         self,
         url: str,
         *,
+        headers: Mapping[str, str] | None = None,
         timeout: int = TIMEOUT,  # noqa: ASYNC109  # likewise
+        verify: Verify = Verify.ALL,
     ) -> Answer | NoAnswer:
-        """GET likewise. The certificate must be right."""
-        return await self._ask("GET", url, None, headers={}, timeout=timeout, verify=Verify.ALL)
+        """GET likewise."""
+        return await self._ask("GET", url, None, headers=headers or {}, timeout=timeout, verify=verify)
 
     async def _ask(
         self,
@@ -209,6 +219,41 @@ def parse_url(text: str) -> URL:
     if url.user is not None or url.password is not None:
         raise InvalidValue(name="url", reason="must not hold a user name or a password")
     return url
+
+
+def fields(answer: Answer) -> dict[str, Any] | None:
+    """The JSON object that the answer is, if it is one."""
+    try:
+        said = json.loads(answer.body)
+    except (ValueError, RecursionError):
+        return None
+    return said if isinstance(said, dict) and answer.whole else None
+
+
+def unheard(answer: NoAnswer, *, idempotent: bool) -> Outcome:
+    """What follows where a provider did not answer: once it may have heard us, a repeat may be a second message."""
+    if answer.fault in _FOR_A_PERSON:
+        return Refused(answer.fault.value, excerpt(answer.text))
+    if answer.fault.before_sending or idempotent:
+        return TryLater(answer.fault.value, excerpt(answer.text), Scope.SENDER)
+    return Unknown(answer.fault.value, excerpt(answer.text))
+
+
+def retry_after(value: str, now: int) -> int | None:
+    """The wait that a `Retry-After` header asks for, in milliseconds, at most a day; None if it says nothing.
+
+    Seconds or a date (RFC 9110 §10.2.3).
+    """
+    value = value.strip()
+    if re.fullmatch(r"[0-9]+", value):
+        seconds = int(value[:9])
+        return min(seconds * SECOND, _LONGEST_WAIT)
+    try:
+        date = parsedate_to_datetime(value)
+        asked = int((date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp())
+    except (ValueError, OverflowError):
+        return None
+    return min(max(asked * SECOND - now, 0), _LONGEST_WAIT)
 
 
 async def _read(response: aiohttp.ClientResponse, until: float) -> tuple[bytes, bool]:

@@ -673,10 +673,11 @@ senders = Table(
     _text("settings"),  # JSON
     Column("secrets", LargeBinary, nullable=False),  # JSON, sealed
     _text("state"),  # active | disabled
-    _text("reason", ""),
+    _text("reason", ""),  # of its last failure, until it works
     _number("failures", 0),  # in a row
     _time("failing_since"),
     _time("paused_until"),
+    _number("paced_at", 0),  # the theoretical arrival time of its pace: see messaging.pace
     _number("created_at"),
     sqlite_autoincrement=True,
 )
@@ -689,8 +690,11 @@ messages = Table(
     _text("origin"),  # see messaging.model.Origin
     _text("trace", ""),  # the mail's Message-ID that it tells of
     _text("content"),  # JSON
+    _time("mailbox_id"),  # on whose behalf, and to whom: they may have gone since
+    _time("member_id"),
     _number("created_at"),
     Index("messages_created", "created_at"),
+    Index("messages_mailbox", "mailbox_id", "id"),
     sqlite_autoincrement=True,
 )
 
@@ -708,12 +712,16 @@ recipients = Table(
     _text("provider_id", ""),
     _text("reason", ""),
     _number("told", 0),  # 1: who sent the mail knows how it ended here
+    _time("sent_at"),
+    _time("ask_at"),  # when its provider is asked for the receipt
+    _number("asked", 0),  # how often it has been
     _number("created_at"),
     _number("updated_at"),
     *_leased(),
     Index("recipients_due", "sender_id", "next_at", "lane"),
     Index("recipients_message", "message_id", "next_at", "told"),
     Index("recipients_provider", "sender_id", "provider_id"),
+    Index("recipients_ask", "ask_at"),
     sqlite_autoincrement=True,
 )
 
@@ -737,12 +745,134 @@ receipts = Table(
     metadata,
     _id(),
     _of("recipient_id", "recipients"),
-    _text("says"),  # arrived | lost
+    _text("says"),  # arrived | read | lost
     _text("code", ""),
     _text("detail", ""),
     _number("received_at"),
     Index("receipts_recipient", "recipient_id"),
     sqlite_autoincrement=True,
+)
+
+# Receipts that came before the answer to the request that they are about; kept for a day.
+early_receipts = Table(
+    "early_receipts",
+    metadata,
+    _id(),
+    _of("sender_id", "senders"),
+    _text("provider_id"),
+    _text("address", ""),
+    _text("says"),
+    _text("code", ""),
+    _text("detail", ""),
+    _number("received_at"),
+    Index("early_receipts_provider", "sender_id", "provider_id"),
+    Index("early_receipts_received", "received_at"),
+    sqlite_autoincrement=True,
+)
+
+# Calls of providers that have been heard, for those that come twice; kept for a day.
+calls_heard = Table(
+    "calls_heard",
+    metadata,
+    _of("sender_id", "senders"),
+    _text("call"),
+    _number("heard_at"),
+    PrimaryKeyConstraint("sender_id", "call"),
+    Index("calls_heard_at", "heard_at"),
+    sqlite_with_rowid=False,
+)
+
+# Access tokens of providers, shared by all processes; one of them at a time fetches.
+tokens = Table(
+    "tokens",
+    metadata,
+    Column("key", Text, primary_key=True),
+    Column("token", LargeBinary, nullable=True),  # sealed
+    _number("fetched_at", 0),
+    _number("expires_at", 0),
+    _number("fetching_until", 0),
+)
+
+# What administrators have set of new-mail notices; each name's default and meaning: notify.settings.
+notify_settings = Table("notify_settings", metadata, Column("name", Text, primary_key=True), _text("value"))
+
+# Where a member can be told of new mail: his mobile number (kind sms), and his accounts with the chat providers.
+links = Table(
+    "links",
+    metadata,
+    _of("member_id", "members"),
+    _text("kind"),  # what sender kinds call their reach
+    _text("address"),
+    _text("label", ""),  # by which he knows it
+    _text("state"),  # valid | broken
+    _text("reason", ""),  # why it is broken
+    _number("linked_at"),
+    _number("free_at", 0),  # before then the next notice waits, and takes up what comes meanwhile
+    PrimaryKeyConstraint("member_id", "kind"),
+    Index("links_address", "kind", "address"),
+)
+
+# Proofs under way: a code that was sent to a number, or a provider's page that a member was sent to. Single use.
+link_tickets = Table(
+    "link_tickets",
+    metadata,
+    Column("scene", Text, primary_key=True),  # SHA-256 of what the provider, or the member, is to say
+    _of("member_id", "members"),
+    _text("kind"),
+    _text("address", ""),  # the number to prove, or the account that was proven
+    _text("label", ""),
+    _text("state"),  # open | found: the member has only to say that it is his | used
+    _number("tries", 0),
+    _number("created_at"),
+    _number("expires_at"),
+    Index("link_tickets_member", "member_id", "kind", "created_at"),
+    Index("link_tickets_address", "address", "created_at"),
+)
+
+# How a member wants to hear of the mails of a mailbox, his own or a public one.
+preferences = Table(
+    "preferences",
+    metadata,
+    _of("member_id", "members"),
+    Column("mailbox_id", Number, ForeignKey("mailboxes.id", ondelete="CASCADE"), nullable=False),
+    _text("only_from", "[]"),  # JSON: patterns of senders; none: all
+    _text("quiet", ""),  # "22:00-07:00", in the server's time; "": never
+    PrimaryKeyConstraint("member_id", "mailbox_id"),
+)
+
+# By which of his links, and the notice that the next mail may still join.
+switches = Table(
+    "switches",
+    metadata,
+    _of("member_id", "members"),
+    Column("mailbox_id", Number, ForeignKey("mailboxes.id", ondelete="CASCADE"), nullable=False),
+    _text("kind"),
+    _number("is_on"),
+    Column("recipient_id", Number, nullable=True),
+    PrimaryKeyConstraint("member_id", "mailbox_id", "kind"),
+    Index("switches_mailbox", "mailbox_id"),
+)
+
+# The mails that a notice tells of.
+notice_mails = Table(
+    "notice_mails",
+    metadata,
+    Column("message_id", Number, ForeignKey("messages.id", ondelete="CASCADE"), nullable=False),
+    _number("folder_id"),
+    _number("uid"),
+    PrimaryKeyConstraint("message_id", "folder_id", "uid"),
+    sqlite_with_rowid=False,
+)
+
+# How many SMS a member has been told by on a day (days since 1970, in the server's time).
+sms_counts = Table(
+    "sms_counts",
+    metadata,
+    _of("member_id", "members"),
+    _number("day"),
+    _number("count"),
+    PrimaryKeyConstraint("member_id", "day"),
+    sqlite_with_rowid=False,
 )
 
 # Mails on their way out: what the message with the same id carries. The content counts it among its `refs` until all of

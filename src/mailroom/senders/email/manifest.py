@@ -68,6 +68,7 @@ MANIFEST: Final = Manifest(
     retries=(5 * MINUTE, 10 * MINUTE, 20 * MINUTE, 40 * MINUTE, HOUR, 2 * HOUR, *(4 * HOUR,) * 4, *(6 * HOUR,) * 16),
     jitter=0.1,
     timeout=20 * MINUTE,
+    reach="email",
     concurrency=400,
     per_lane=20,
     receipt=True,

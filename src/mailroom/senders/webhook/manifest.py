@@ -57,6 +57,7 @@ MANIFEST: Final = Manifest(
     retries=(5 * SECOND, MINUTE, 5 * MINUTE, 30 * MINUTE, 2 * HOUR, 5 * HOUR, 10 * HOUR, 10 * HOUR),
     jitter=0.2,
     timeout=10 * SECOND,
+    reach="url",
     concurrency=4,
     idempotent=True,
 )

@@ -9,15 +9,11 @@ is wrong short of a refused parcel concerns the whole account; a repeat is harml
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC
-from email.utils import parsedate_to_datetime
 from types import MappingProxyType
 from typing import Final
 
-from mailroom.core.clock import DAY, SECOND
 from mailroom.core.errors import EgressRefused
 from mailroom.core.secrets import Secret
 from mailroom.senders.contract import (
@@ -33,14 +29,11 @@ from mailroom.senders.contract import (
     TryLater,
     excerpt,
 )
-from mailroom.senders.http import Answer, Fault, Http, NoAnswer, Verify, parse_url
+from mailroom.senders.http import Answer, Http, NoAnswer, Verify, parse_url, retry_after, unheard
 from mailroom.senders.webhook import signature
 from mailroom.senders.webhook.bodies import FORMATS
 from mailroom.senders.webhook.manifest import MANIFEST
 
-_LONGEST_WAIT: Final = DAY
-# Repeating cannot help; once a person has changed a setting, the dead letter can be sent again.
-_FOR_A_PERSON: Final = frozenset({Fault.EGRESS_REFUSED, Fault.INVALID_URL})
 _UNSIGNED: Final = Secret("")
 
 
@@ -75,7 +68,7 @@ class Webhook:
             timeout=self.manifest.timeout,
             verify=Verify.NOTHING if self.manifest.value(account.settings, "verify_tls") == "no" else Verify.ALL,
         )
-        return _unheard(answer) if isinstance(answer, NoAnswer) else _heard(answer, parcel.now, account)
+        return unheard(answer, idempotent=True) if isinstance(answer, NoAnswer) else _heard(answer, parcel.now, account)
 
     async def close(self) -> None:
         """See `SenderKind`. The connections are those of `Http`."""
@@ -125,26 +118,3 @@ def _heard(answer: Answer, now: int, account: Account) -> Outcome:
     words = excerpt(answer.body.decode("utf-8", "replace"), hide=account.secrets.values())
     after = retry_after(answer.headers.get("Retry-After", ""), now)
     return rule(_Said(str(answer.status), words, after, answer.headers))
-
-
-def _unheard(answer: NoAnswer) -> Outcome:
-    if answer.fault in _FOR_A_PERSON:
-        return Refused(answer.fault.value, excerpt(answer.text))
-    return TryLater(answer.fault.value, excerpt(answer.text), Scope.SENDER)
-
-
-def retry_after(value: str, now: int) -> int | None:
-    """The wait that a `Retry-After` header asks for, in milliseconds, at most a day; None if it says nothing.
-
-    Seconds or a date (RFC 9110 §10.2.3).
-    """
-    value = value.strip()
-    if re.fullmatch(r"[0-9]+", value):
-        seconds = int(value[:9])
-        return min(seconds * SECOND, _LONGEST_WAIT)
-    try:
-        date = parsedate_to_datetime(value)
-        asked = int((date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp())
-    except (ValueError, OverflowError):
-        return None
-    return min(max(asked * SECOND - now, 0), _LONGEST_WAIT)

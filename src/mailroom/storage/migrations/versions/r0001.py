@@ -185,12 +185,21 @@ def upgrade() -> None:
         sa.Column("origin", sa.Text(), nullable=False),
         sa.Column("trace", sa.Text(), server_default="", nullable=False),
         sa.Column("content", sa.Text(), nullable=False),
+        sa.Column("mailbox_id", _NUMBER, nullable=True),
+        sa.Column("member_id", _NUMBER, nullable=True),
         sa.Column("created_at", _NUMBER, nullable=False),
         sa.PrimaryKeyConstraint("id"),
         sa.UniqueConstraint("msgid"),
         sqlite_autoincrement=True,
     )
     op.create_index("messages_created", "messages", ["created_at"], unique=False)
+    op.create_index("messages_mailbox", "messages", ["mailbox_id", "id"], unique=False)
+    op.create_table(
+        "notify_settings",
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("value", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("name"),
+    )
     op.create_table(
         "organisations",
         sa.Column("id", _NUMBER, autoincrement=True, nullable=False),
@@ -248,6 +257,7 @@ def upgrade() -> None:
         sa.Column("failures", _NUMBER, server_default=sa.text("0"), nullable=False),
         sa.Column("failing_since", _NUMBER, nullable=True),
         sa.Column("paused_until", _NUMBER, nullable=True),
+        sa.Column("paced_at", _NUMBER, server_default=sa.text("0"), nullable=False),
         sa.Column("created_at", _NUMBER, nullable=False),
         sa.PrimaryKeyConstraint("id"),
         sa.UniqueConstraint("code"),
@@ -267,6 +277,15 @@ def upgrade() -> None:
         sa.Column("policy", sa.Text(), nullable=False),
         sa.Column("expires_at", _NUMBER, nullable=False),
         sa.PrimaryKeyConstraint("domain"),
+    )
+    op.create_table(
+        "tokens",
+        sa.Column("key", sa.Text(), nullable=False),
+        sa.Column("token", sa.LargeBinary(), nullable=True),
+        sa.Column("fetched_at", _NUMBER, server_default=sa.text("0"), nullable=False),
+        sa.Column("expires_at", _NUMBER, server_default=sa.text("0"), nullable=False),
+        sa.Column("fetching_until", _NUMBER, server_default=sa.text("0"), nullable=False),
+        sa.PrimaryKeyConstraint("key"),
     )
     op.create_table(
         "api_keys",
@@ -296,6 +315,19 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("content_id"),
     )
+    op.create_table(
+        "calls_heard",
+        sa.Column("sender_id", _NUMBER, nullable=False),
+        sa.Column("call", sa.Text(), nullable=False),
+        sa.Column("heard_at", _NUMBER, nullable=False),
+        sa.ForeignKeyConstraint(
+            ["sender_id"],
+            ["senders.id"],
+        ),
+        sa.PrimaryKeyConstraint("sender_id", "call"),
+        sqlite_with_rowid=False,
+    )
+    op.create_index("calls_heard_at", "calls_heard", ["heard_at"], unique=False)
     op.create_table(
         "departments",
         sa.Column("id", _NUMBER, autoincrement=True, nullable=False),
@@ -357,6 +389,25 @@ def upgrade() -> None:
         postgresql_where=sa.text("state IN ('active', 'abnormal')"),
     )
     op.create_table(
+        "early_receipts",
+        sa.Column("id", _NUMBER, autoincrement=True, nullable=False),
+        sa.Column("sender_id", _NUMBER, nullable=False),
+        sa.Column("provider_id", sa.Text(), nullable=False),
+        sa.Column("address", sa.Text(), server_default="", nullable=False),
+        sa.Column("says", sa.Text(), nullable=False),
+        sa.Column("code", sa.Text(), server_default="", nullable=False),
+        sa.Column("detail", sa.Text(), server_default="", nullable=False),
+        sa.Column("received_at", _NUMBER, nullable=False),
+        sa.ForeignKeyConstraint(
+            ["sender_id"],
+            ["senders.id"],
+        ),
+        sa.PrimaryKeyConstraint("id"),
+        sqlite_autoincrement=True,
+    )
+    op.create_index("early_receipts_provider", "early_receipts", ["sender_id", "provider_id"], unique=False)
+    op.create_index("early_receipts_received", "early_receipts", ["received_at"], unique=False)
+    op.create_table(
         "groups",
         sa.Column("id", _NUMBER, autoincrement=True, nullable=False),
         sa.Column("organisation_id", _NUMBER, nullable=False),
@@ -409,6 +460,15 @@ def upgrade() -> None:
         postgresql_where=sa.text("status <> 'removed'"),
     )
     op.create_table(
+        "notice_mails",
+        sa.Column("message_id", _NUMBER, nullable=False),
+        sa.Column("folder_id", _NUMBER, nullable=False),
+        sa.Column("uid", _NUMBER, nullable=False),
+        sa.ForeignKeyConstraint(["message_id"], ["messages.id"], ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("message_id", "folder_id", "uid"),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
         "reactions",
         sa.Column("fact_id", _NUMBER, nullable=False),
         sa.Column("name", sa.Text(), nullable=False),
@@ -432,6 +492,9 @@ def upgrade() -> None:
         sa.Column("provider_id", sa.Text(), server_default="", nullable=False),
         sa.Column("reason", sa.Text(), server_default="", nullable=False),
         sa.Column("told", _NUMBER, server_default=sa.text("0"), nullable=False),
+        sa.Column("sent_at", _NUMBER, nullable=True),
+        sa.Column("ask_at", _NUMBER, nullable=True),
+        sa.Column("asked", _NUMBER, server_default=sa.text("0"), nullable=False),
         sa.Column("created_at", _NUMBER, nullable=False),
         sa.Column("updated_at", _NUMBER, nullable=False),
         sa.Column("attempts", _NUMBER, server_default=sa.text("0"), nullable=False),
@@ -450,6 +513,7 @@ def upgrade() -> None:
         sa.UniqueConstraint("code"),
         sqlite_autoincrement=True,
     )
+    op.create_index("recipients_ask", "recipients", ["ask_at"], unique=False)
     op.create_index("recipients_due", "recipients", ["sender_id", "next_at", "lane"], unique=False)
     op.create_index("recipients_message", "recipients", ["message_id", "next_at", "told"], unique=False)
     op.create_index("recipients_provider", "recipients", ["sender_id", "provider_id"], unique=False)
@@ -598,6 +662,42 @@ def upgrade() -> None:
     )
     op.create_index("group_senders_address", "group_senders", ["address"], unique=False)
     op.create_table(
+        "link_tickets",
+        sa.Column("scene", sa.Text(), nullable=False),
+        sa.Column("member_id", _NUMBER, nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("address", sa.Text(), server_default="", nullable=False),
+        sa.Column("label", sa.Text(), server_default="", nullable=False),
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("tries", _NUMBER, server_default=sa.text("0"), nullable=False),
+        sa.Column("created_at", _NUMBER, nullable=False),
+        sa.Column("expires_at", _NUMBER, nullable=False),
+        sa.ForeignKeyConstraint(
+            ["member_id"],
+            ["members.id"],
+        ),
+        sa.PrimaryKeyConstraint("scene"),
+    )
+    op.create_index("link_tickets_address", "link_tickets", ["address", "created_at"], unique=False)
+    op.create_index("link_tickets_member", "link_tickets", ["member_id", "kind", "created_at"], unique=False)
+    op.create_table(
+        "links",
+        sa.Column("member_id", _NUMBER, nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("address", sa.Text(), nullable=False),
+        sa.Column("label", sa.Text(), server_default="", nullable=False),
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("reason", sa.Text(), server_default="", nullable=False),
+        sa.Column("linked_at", _NUMBER, nullable=False),
+        sa.Column("free_at", _NUMBER, server_default=sa.text("0"), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["member_id"],
+            ["members.id"],
+        ),
+        sa.PrimaryKeyConstraint("member_id", "kind"),
+    )
+    op.create_index("links_address", "links", ["kind", "address"], unique=False)
+    op.create_table(
         "mailboxes",
         sa.Column("id", _NUMBER, autoincrement=True, nullable=False),
         sa.Column("organisation_id", _NUMBER, nullable=False),
@@ -693,6 +793,18 @@ def upgrade() -> None:
     )
     op.create_index("sessions_expiry", "sessions", ["expires_at"], unique=False)
     op.create_index("sessions_member", "sessions", ["member_id"], unique=False)
+    op.create_table(
+        "sms_counts",
+        sa.Column("member_id", _NUMBER, nullable=False),
+        sa.Column("day", _NUMBER, nullable=False),
+        sa.Column("count", _NUMBER, nullable=False),
+        sa.ForeignKeyConstraint(
+            ["member_id"],
+            ["members.id"],
+        ),
+        sa.PrimaryKeyConstraint("member_id", "day"),
+        sqlite_with_rowid=False,
+    )
     op.create_table(
         "tag_members",
         sa.Column("tag_id", _NUMBER, nullable=False),
@@ -843,6 +955,19 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("mailbox_id"),
     )
     op.create_table(
+        "preferences",
+        sa.Column("member_id", _NUMBER, nullable=False),
+        sa.Column("mailbox_id", _NUMBER, nullable=False),
+        sa.Column("only_from", sa.Text(), server_default="[]", nullable=False),
+        sa.Column("quiet", sa.Text(), server_default="", nullable=False),
+        sa.ForeignKeyConstraint(["mailbox_id"], ["mailboxes.id"], ondelete="CASCADE"),
+        sa.ForeignKeyConstraint(
+            ["member_id"],
+            ["members.id"],
+        ),
+        sa.PrimaryKeyConstraint("member_id", "mailbox_id"),
+    )
+    op.create_table(
         "replies_sent",
         sa.Column("mailbox_id", _NUMBER, nullable=False),
         sa.Column("handle", sa.Text(), nullable=False),
@@ -886,6 +1011,21 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("mailbox_id", "name"),
     )
+    op.create_table(
+        "switches",
+        sa.Column("member_id", _NUMBER, nullable=False),
+        sa.Column("mailbox_id", _NUMBER, nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("is_on", _NUMBER, nullable=False),
+        sa.Column("recipient_id", _NUMBER, nullable=True),
+        sa.ForeignKeyConstraint(["mailbox_id"], ["mailboxes.id"], ondelete="CASCADE"),
+        sa.ForeignKeyConstraint(
+            ["member_id"],
+            ["members.id"],
+        ),
+        sa.PrimaryKeyConstraint("member_id", "mailbox_id", "kind"),
+    )
+    op.create_index("switches_mailbox", "switches", ["mailbox_id"], unique=False)
     op.create_table(
         "expunged",
         sa.Column("folder_id", _NUMBER, nullable=False),

@@ -17,6 +17,8 @@ from mailroom.protocols import proxy
 from mailroom.protocols.imap.grammar.reader import BEFORE_LOGIN, Limits
 from mailroom.protocols.managesieve import grammar as managesieve
 from mailroom.protocols.pop3 import grammar as pop3
+from mailroom.senders.sms_modem import tpdu
+from mailroom.senders.sms_smpp import pdu
 from tests.protocols.imap.drive import ROADS as IMAP_ROADS
 from tests.protocols.imap.drive import Standing
 from tests.protocols.imap.listen import SMALL, listen
@@ -88,6 +90,16 @@ def _proxy(octets: bytes) -> None:
         proxy.read(octets)
 
 
+def _smpp(octets: bytes) -> None:
+    with contextlib.suppress(pdu.Garbage):
+        pdu.read_receipt(pdu.read_deliver(octets))
+
+
+def _status_report(octets: bytes) -> None:
+    with contextlib.suppress(tpdu.NoReport):
+        tpdu.read_report(octets)
+
+
 TARGETS: Final[dict[str, Callable[[bytes], None]]] = {
     "imap": _imap,
     "imap-session": _imap_session,
@@ -100,4 +112,6 @@ TARGETS: Final[dict[str, Callable[[bytes], None]]] = {
     "key": _key,
     "bounce": _bounce,
     "proxy": _proxy,
+    "smpp": _smpp,
+    "status-report": _status_report,
 }

@@ -22,10 +22,12 @@ BIN = CACHE / "bin"
 
 UNPACKED = ("smtp-source", "smtp-sink")
 PACKAGES = {
+    "bearerbox": ["kannel", "libnet-smpp-perl"],
     "chromium": ["chromium", "fonts-noto-cjk"],
     "curl": ["curl"],
     "dovecot": ["dovecot-imapd"],
     "fetchmail": ["fetchmail"],
+    "gammu": ["gammu", "python3-gammu"],
     "imapfilter": ["imapfilter"],
     "interimap": ["interimap"],
     "mbsync": ["isync"],

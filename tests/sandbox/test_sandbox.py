@@ -239,9 +239,9 @@ async def test_only_so_much_is_kept(sandbox: Sandbox, client: aiohttp.ClientSess
 
 
 async def test_waiting_for_a_change_has_an_end(sandbox: Sandbox) -> None:
-    version = sandbox.receivers.version
-    await sandbox.receivers.change(version, patience=1)
-    assert sandbox.receivers.version == version
+    version = sandbox.phones.version
+    await sandbox.phones.change(version, patience=1)
+    assert sandbox.phones.version == version
 
 
 @pytest.mark.parametrize(

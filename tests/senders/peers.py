@@ -8,7 +8,7 @@ import asyncio
 import socket
 import ssl
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from ipaddress import ip_network
@@ -30,9 +30,17 @@ Talk = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 @asynccontextmanager
 async def peer(
-    talk: Talk, *, tls: ssl.SSLContext | None = None, host: str = "127.0.0.1", port: int = 0
+    talk: Talk,
+    *,
+    tls: ssl.SSLContext | None = None,
+    host: str = "127.0.0.1",
+    port: int = 0,
+    well: Mapping[str, Talk] | None = None,
 ) -> AsyncIterator[int]:
-    """A server that reads one request and then talks; gives its port. Whoever still talks at the end is cut off."""
+    """A server that reads one request and then talks; gives its port. Whoever still talks at the end is cut off.
+
+    What is asked of a path that holds a key of `well` is talked to by that instead.
+    """
     talking: set[asyncio.Task[None]] = set()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -40,8 +48,8 @@ async def peer(
         assert task is not None
         talking.add(task)
         try:
-            await read_request(reader)
-            await talk(reader, writer)
+            target = (await read_request(reader)).split(b" ", 2)[1].decode()
+            await next((better for part, better in (well or {}).items() if part in target), talk)(reader, writer)
         except (OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
             return
         finally:

@@ -13,8 +13,11 @@ import pytest
 import structlog
 import trustme
 
+from mailroom.core.clock import SECOND
+from mailroom.core.secrets import Secret
+from mailroom.senders.contract import Outcome, Scope, TryLater, Unknown, Why
 from mailroom.senders.egress import Egress
-from mailroom.senders.http import READ_LIMIT, Answer, Fault, Http, NoAnswer, Verify
+from mailroom.senders.http import READ_LIMIT, Answer, Fault, Http, NoAnswer, Verify, fields, wordless
 from tests.senders.peers import NO_ANSWERS, Names, Talk, free_port, hang, hang_up, peer, read_request, says
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
@@ -236,3 +239,29 @@ async def test_what_is_refused_is_logged_without_the_urls_keys() -> None:
         await client.close()
     assert [(line["event"], line["host"]) for line in lines] == [("egress refused", "10.0.0.1:80")]
     assert "s3cret" not in str(lines)
+
+
+@pytest.mark.parametrize(
+    ("status", "once", "repeated"),
+    [
+        (200, Unknown("200", "***?"), TryLater("200", "***?", Scope.SENDER, 5 * SECOND)),
+        (502, Unknown("502", "***?"), TryLater("502", "***?", Scope.SENDER, 5 * SECOND)),
+        (429, *[TryLater("429", "***?", Scope.SENDER, 5 * SECOND)] * 2),
+        (302, *[TryLater("302", "***?", Scope.SENDER, why=Why.ACCOUNT)] * 2),
+        (403, *[TryLater("403", "***?", Scope.SENDER, why=Why.ACCOUNT)] * 2),
+    ],
+)
+def test_who_answers_instead_of_a_provider_is_judged_by_the_status(
+    status: int, once: Outcome, repeated: Outcome
+) -> None:
+    answer = Answer(status, {"Retry-After": "5"}, b"s3cret?")
+    hide = [Secret("s3cret")]
+    assert wordless(answer, now=0, hide=hide, idempotent=False) == once
+    assert wordless(answer, now=0, hide=hide, idempotent=True) == repeated
+
+
+@pytest.mark.parametrize("body", [b"[]", b"{", b"\xff", b"[" * 60_000, b"{}" + b" " * READ_LIMIT])
+def test_what_is_no_small_object_has_no_fields(body: bytes) -> None:
+    assert fields(Answer(200, {}, body)) == {}
+    assert fields(Answer(200, {}, b'{"a":1}', whole=False)) == {}
+    assert fields(Answer(200, {}, b'{"a":1}')) == {"a": 1}

@@ -235,4 +235,4 @@ def test_a_private_address_is_refused_when_it_is_saved(host: str) -> None:
 def test_it_keeps_trying_for_about_a_day() -> None:
     assert sum(MANIFEST.retries) == 27 * HOUR + 36 * MINUTE + 5_000
     assert (MANIFEST.jitter, MANIFEST.timeout, MANIFEST.concurrency) == (0.2, 10_000, 4)
-    assert MANIFEST.idempotent
+    assert MANIFEST.idempotent({})

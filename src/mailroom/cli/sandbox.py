@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from mailroom.core.errors import InvalidValue
 from mailroom.protocols.listener import parse_where
 from mailroom.sandbox.server import Sandbox
 
@@ -24,7 +25,10 @@ def sandbox(
     async def work() -> None:
         box = Sandbox()
         host, port = parse_where(listen)
-        await box.start(host or "127.0.0.1", port)
+        try:
+            await box.start(host or "127.0.0.1", port)
+        except OSError as fault:
+            raise InvalidValue(name="listen", reason=f"{listen}: {fault.strerror}") from fault
         typer.echo(f"The sandbox is at {box.url}")
         try:
             await asyncio.Event().wait()

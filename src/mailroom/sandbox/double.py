@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import asdict
 from typing import Any, ClassVar, Final
 
 import aiohttp
@@ -56,6 +57,26 @@ class Double:
             if name not in self.knobs:
                 raise KeyError(name)
             self.set[name] = value
+
+    def view(self) -> dict[str, Any]:
+        """As JSON shows it."""
+        return {
+            "name": self.name,
+            "where": self.where,
+            "callback": self.callback,
+            "knobs": {name: list(one) if isinstance(one, set | frozenset) else one for name, one in self.set.items()},
+            "script": [asdict(step) for step in self.script.steps],
+            "scenes": list(self.scenes()),
+            "scripted": bool(self.routes()),
+        }
+
+    def scenes(self) -> Sequence[str]:
+        """The codes that somebody might scan, the newest last."""
+        return ()
+
+    async def scan(self, scene: str, address: str, /) -> None:
+        """Somebody scans one of them: tell the customer, as this provider would."""
+        raise NotImplementedError(scene, address)
 
     def reset(self) -> None:
         """As new, but for what lies on the phones."""

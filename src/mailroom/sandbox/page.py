@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from html import escape
 from importlib.resources import files
@@ -47,6 +48,30 @@ _WORDS: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
             "forged": "wrong signature",
             "raw": "As it was sent",
             "odd": "Not a push",
+            "sms": "Messages",
+            "wechat": "WeChat",
+            "wecom": "WeCom",
+            "dingtalk": "DingTalk",
+            "feishu": "Feishu",
+            "open": "Open",
+            "sent": "sent",
+            "arrived": "arrived",
+            "read": "read",
+            "lost": "not delivered",
+            "report": "Report to the sender:",
+            "providers": "Providers",
+            "providers_lead": "Doubles of the providers. What is set here holds until the sandbox is started again.",
+            "knobs": "Settings",
+            "callback": "Reports go to",
+            "as_new": "As new",
+            "all_from_now": "all from now on",
+            "hang": "Hang",
+            "reset": "Break off",
+            "reset_taken": "Take it, then break off",
+            "bad_gateway": "502",
+            "slow": "Slow (3 s)",
+            "scan": "Scan",
+            "scan_as": "Scan as:",
         },
         "zh": {
             "language": "zh-CN",
@@ -63,6 +88,30 @@ _WORDS: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
             "forged": "签名错误",
             "raw": "原始内容",
             "odd": "不是推送",
+            "sms": "短信",
+            "wechat": "微信",
+            "wecom": "企业微信",
+            "dingtalk": "钉钉",
+            "feishu": "飞书",
+            "open": "查看详情",
+            "sent": "已发送",
+            "arrived": "已送达",
+            "read": "已读",
+            "lost": "未送达",
+            "report": "向发送方回执：",
+            "providers": "服务商",
+            "providers_lead": "各服务商的本地替身。这里的设置在沙盒重启后失效。",
+            "knobs": "设置",
+            "callback": "回执地址",
+            "as_new": "恢复原状",
+            "all_from_now": "此后全部请求",
+            "hang": "无响应",
+            "reset": "断开连接",
+            "reset_taken": "收下后断开",
+            "bad_gateway": "502",
+            "slow": "缓慢（3 秒）",
+            "scan": "扫码",
+            "scan_as": "扫码身份：",
         },
     }
 )
@@ -71,7 +120,7 @@ _WORDS: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
 def render(accept_language: str) -> str:
     """The page, in Chinese or English, whichever the browser would rather have."""
     words = _WORDS[language(accept_language)]
-    return _PAGE.substitute({name: escape(word) for name, word in words.items()})
+    return _PAGE.substitute({name: escape(word) for name, word in words.items()}, words=escape(json.dumps(words)))
 
 
 def language(accept_language: str) -> str:

@@ -5,10 +5,8 @@
 | path | what |
 |---|---|
 | `POST /webhook/<receiver>` | a webhook receiver |
-| `GET /sandbox/received?to=` | what has arrived, oldest first; with `unlike=<version>` it waits for a change |
-| `DELETE /sandbox/received` | forget it |
-| `PUT /sandbox/faults` | `{"receiver", "script": [{"does", "status", "headers", "body", "delay", "times"}]}` |
-| `PUT /sandbox/secrets` | `{"receiver", "secret"}`: refuse what is not signed with it |
+| `/<double>/...` | a provider's own interface |
+| `/sandbox/...` | the remote control |
 | `GET /` | the page of the phones |
 """
 
@@ -16,20 +14,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
 from aiohttp import web
 
 from mailroom.core import clock as system
-from mailroom.core.clock import SECOND, Clock
+from mailroom.core.clock import Clock
 from mailroom.sandbox import page
-from mailroom.sandbox.behaviour import Behaviour, Does
 from mailroom.sandbox.double import Double
 from mailroom.sandbox.doubles import open_doubles
 from mailroom.sandbox.phones import Phones
+from mailroom.sandbox.remote import PATIENCE, Remote
 from mailroom.sandbox.webhook import Received, Receivers
 
-_PATIENCE: Final = 20 * SECOND
 _BODY_LIMIT: Final = 1024 * 1024
 
 
@@ -45,8 +42,8 @@ class Sandbox:
     _runner: web.AppRunner | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
-        self.receivers = Receivers(self.clock)
         self.phones = Phones(self.clock)
+        self.receivers = Receivers(self.phones)
         self.doubles = open_doubles(self.phones)
 
     async def start(self, host: str = "127.0.0.1", port: int = 0) -> None:
@@ -55,10 +52,7 @@ class Sandbox:
         app.add_routes(
             [
                 web.post("/webhook/{receiver}", self.receivers.receive),
-                web.get("/sandbox/received", self._list),
-                web.delete("/sandbox/received", self._forget),
-                web.put("/sandbox/faults", self._behave),
-                web.put("/sandbox/secrets", self._trust),
+                *Remote(self.phones, self.receivers, self.doubles).routes(),
                 web.get("/", _show_page),
                 web.get("/phones.js", _show_script),
                 web.get("/phones.css", _show_style),
@@ -82,7 +76,6 @@ class Sandbox:
 
     async def stop(self) -> None:
         """Stop listening and let go of every caller."""
-        self.receivers.close()
         self.phones.close()
         for double in self.doubles.values():
             await double.stop()
@@ -100,44 +93,10 @@ class Sandbox:
     async def arrived(self, count: int, *, to: str = "") -> Sequence[Received]:
         """Wait until at least `count` have arrived. Put a timeout around it. Raises `ConnectionError` when stopped."""
         while len(received := self.received(to=to)) < count:
-            if self.receivers.closed:
+            if self.phones.closing.is_set():
                 raise ConnectionError("the sandbox has been stopped")
-            await self.receivers.change(self.receivers.version, patience=_PATIENCE)
+            await self.phones.change(self.phones.version, patience=PATIENCE)
         return received
-
-    async def _list(self, request: web.Request) -> web.Response:
-        if (seen := request.query.get("unlike", "")).isdecimal():
-            await self.receivers.change(int(seen[:18]), patience=_PATIENCE)
-        views = [received.view() for received in self.received(to=request.query.get("to", ""))]
-        return web.json_response({"version": self.receivers.version, "received": views}, headers=page.HEADERS)
-
-    async def _forget(self, _request: web.Request) -> web.Response:
-        self.receivers.forget()
-        return web.Response(status=204)
-
-    async def _behave(self, request: web.Request) -> web.Response:
-        asked = await _json_object(request)
-        try:
-            script = [Behaviour(**(step | {"does": Does(step.get("does", "answer"))})) for step in asked["script"]]
-            self.receivers.behave(str(asked["receiver"]), *script)
-        except (KeyError, TypeError, ValueError, AttributeError) as fault:
-            raise web.HTTPBadRequest(text=f"not a script: {fault}") from fault
-        return web.Response(status=204)
-
-    async def _trust(self, request: web.Request) -> web.Response:
-        asked = await _json_object(request)
-        self.receivers.trust(str(asked.get("receiver", "")), str(asked.get("secret", "")))
-        return web.Response(status=204)
-
-
-async def _json_object(request: web.Request) -> dict[str, Any]:
-    try:
-        asked = await request.json()
-    except ValueError as fault:
-        raise web.HTTPBadRequest(text="not JSON") from fault
-    if not isinstance(asked, dict):
-        raise web.HTTPBadRequest(text="not an object")
-    return asked
 
 
 async def _show_page(request: web.Request) -> web.Response:

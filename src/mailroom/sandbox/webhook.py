@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,9 +11,9 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from mailroom.core.clock import SECOND, Clock
 from mailroom.sandbox import pushes
 from mailroom.sandbox.behaviour import Behaviour, Script
+from mailroom.sandbox.phones import Phones
 from mailroom.sandbox.pushes import Push
 
 KEPT: Final = 1000
@@ -62,19 +61,16 @@ class Received:
 class Receivers:
     """All receivers, each known by the last part of its path; they need not be made first."""
 
-    clock: Clock
+    phones: Phones  # which pushes ring on as well
     kept: deque[Received] = field(default_factory=lambda: deque(maxlen=KEPT))
-    version: int = 0  # grows with every change of what is kept
     _scripts: dict[str, Script] = field(default_factory=dict)
     _secrets: dict[str, str] = field(default_factory=dict)
     _seen: dict[tuple[str, str], None] = field(default_factory=dict)  # receiver and webhook-id, oldest first
     _serial: int = 0
-    _changed: asyncio.Event = field(default_factory=asyncio.Event)
-    _closing: asyncio.Event = field(default_factory=asyncio.Event)
 
     def behave(self, receiver: str, *script: Behaviour) -> None:
         """Treat the next pushes so, in this order; afterwards each is taken with 200 again."""
-        self._scripts[receiver] = Script(self._closing, deque(script))
+        self._scripts[receiver] = Script(self.phones.closing, deque(script))
 
     def trust(self, receiver: str, secret: str) -> None:
         """From now on refuse (401) what is not signed with `secret`; "" takes everything again."""
@@ -84,31 +80,13 @@ class Receivers:
         """Drop what was received."""
         self.kept.clear()
         self._seen.clear()
-        self._change()
-
-    async def change(self, version: int, *, patience: int) -> None:
-        """Return when what is kept is no longer that of `version`, after `patience` milliseconds, or at the end."""
-        if self.version == version and not self.closed:
-            try:
-                await asyncio.wait_for(self._changed.wait(), patience / SECOND)
-            except TimeoutError:
-                return
-
-    @property
-    def closed(self) -> bool:
-        """Whether nobody is kept waiting any more."""
-        return self._closing.is_set()
-
-    def close(self) -> None:
-        """Let go of everyone who is kept waiting."""
-        self._closing.set()
-        self._changed.set()
+        self.phones.touch()
 
     async def receive(self, request: web.Request) -> web.StreamResponse:
         """Write the request down, then do as told."""
         received = self._examine(request, await request.read())
         self.kept.append(received)
-        self._change()
+        self.phones.touch()
         script = self._scripts.get(received.receiver)
         behaviour = script.next() if script else None
         if script and behaviour:
@@ -123,7 +101,7 @@ class Receivers:
         return web.Response(status=behaviour.status, headers=behaviour.headers, text=behaviour.body)
 
     def _examine(self, request: web.Request, body: bytes) -> Received:
-        name, now = request.match_info["receiver"], self.clock()
+        name, now = request.match_info["receiver"], self.phones.clock()
         push, problem = None, ""
         try:
             push = pushes.parse(request.headers.get("Content-Type", ""), body)
@@ -151,8 +129,3 @@ class Receivers:
         if len(self._seen) > _REMEMBERED:
             del self._seen[next(iter(self._seen))]
         return repeat
-
-    def _change(self) -> None:
-        self.version += 1
-        self._changed.set()
-        self._changed = asyncio.Event()

@@ -9,11 +9,14 @@ A sender kind takes a parcel to a provider and says at once what became of it. W
 from __future__ import annotations
 
 import enum
+import hashlib
+import hmac
 import re
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from urllib.parse import quote
 
 from mailroom.core.errors import InvalidValue
 from mailroom.core.secrets import Secret
@@ -23,7 +26,10 @@ if TYPE_CHECKING:  # slow to load, and much that does not send reads these value
 
     from mailroom.senders.http import Http
 
+_ID_MOST = 256  # characters
 EXCERPT = 500  # characters of a provider's words that are kept
+_LONGEST = 16 * 1024  # characters of a setting
+_NO_TEXT = re.compile(r"[\x00\ud800-\udfff]")  # what no store keeps
 # By this field a mail bears its parcel's code, so that what is returned of it says of whom it speaks.
 CODE_FIELD = "X-Mailroom-Recipient"
 
@@ -46,6 +52,13 @@ class Why(enum.StrEnum):
     ACCOUNT = "account"  # secret, permission, balance, network: an administrator has to see to it; the queue waits
 
 
+def _storable(provider_id: str) -> str:
+    """A provider's id as every store takes it: one that is longer than any that is known, or no text, by its digest."""
+    if len(provider_id) <= _ID_MOST and provider_id.isprintable():
+        return provider_id
+    return hashlib.sha256(provider_id.encode("utf-8", "surrogatepass")).hexdigest()
+
+
 @dataclass(frozen=True, slots=True)
 class Sent:
     """The provider took the parcel. `provider_id` is the name by which its receipts will speak of it; with `told`
@@ -56,6 +69,9 @@ class Sent:
     code: str = ""
     text: str = ""
     told: bool = False
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "provider_id", _storable(self.provider_id))
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +131,10 @@ class Account:
     settings: Mapping[str, str]
     secrets: Mapping[str, Secret]
 
+    def secret(self, name: str) -> Secret:
+        """The secret of that name, or an empty one."""
+        return self.secrets.get(name, Secret(""))
+
 
 class Shape(enum.StrEnum):
     """What may be entered into a field."""
@@ -159,6 +179,15 @@ def _any_pace(_settings: Mapping[str, str]) -> Pace | None:
     return None
 
 
+def always(_settings: Mapping[str, str]) -> bool:
+    """Whatever the settings are."""
+    return True
+
+
+def _never(_settings: Mapping[str, str]) -> bool:
+    return False
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Manifest:
     """Everything about a sender kind that is not code."""
@@ -178,8 +207,8 @@ class Manifest:
     recall: bool = False  # a message can be taken back
     update: bool = False  # a message can be changed afterwards
     receipt: bool = False  # the provider tells later what became of it
-    # The provider recognises a repeat by the parcel's code, or a repeat does less harm than a loss.
-    idempotent: bool = False
+    # With these settings the provider recognises a repeat, or a repeat does less harm than a loss.
+    idempotent: Callable[[Mapping[str, str]], bool] = _never
 
     def check(self, settings: Mapping[str, str], secrets: Mapping[str, Secret]) -> None:
         """Raise `InvalidValue` that names the first field which is unknown, missing or not among its choices."""
@@ -190,19 +219,27 @@ class Manifest:
         for name in secrets:
             if fields[name].shape is not Shape.SECRET:
                 raise InvalidValue(name=name, reason="is a setting, not a secret")
+        for name, value in (*settings.items(), *((name, secret.reveal()) for name, secret in secrets.items())):
+            if len(value) > _LONGEST or _NO_TEXT.search(value):
+                raise InvalidValue(name=name, reason="is too long, or not text")
         for name, value in settings.items():
             field = fields[name]
             if field.shape is Shape.SECRET:
                 raise InvalidValue(name=name, reason="is a secret, not a setting")
             if value and field.choices and value not in field.choices:
                 raise InvalidValue(name=name, reason=f"must be one of {', '.join(field.choices)}")
-        for field in self.fields:
-            if field.required and not settings.get(field.name) and field.name not in secrets:
-                raise InvalidValue(name=field.name, reason="is missing")
+        require((field.name for field in self.fields if field.required), settings, secrets)
 
     def value(self, settings: Mapping[str, str], name: str) -> str:
         """What the account says in the field, or else the field's default."""
         return settings.get(name) or next(field.default for field in self.fields if field.name == name)
+
+
+def require(names: Iterable[str], settings: Mapping[str, str], secrets: Mapping[str, Secret]) -> None:
+    """Raise `InvalidValue` that names the first of these settings and secrets which is missing."""
+    for name in names:
+        if not settings.get(name) and name not in secrets:
+            raise InvalidValue(name=name, reason="is missing")
 
 
 class SenderKind(Protocol):
@@ -242,6 +279,9 @@ class Reported:
     code: str = ""
     text: str = ""
     address: str = ""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "provider_id", _storable(self.provider_id))
 
 
 @dataclass(frozen=True, slots=True)
@@ -301,6 +341,12 @@ class Forged:
     """A call that may be anybody's: answered 403, and nothing follows from it."""
 
     text: str
+
+
+def has_key(account: Account, call: Call) -> bool:
+    """Whether the call's path ends in the account's secret `callback_key`: for providers that do not sign."""
+    key = account.secret("callback_key").reveal()
+    return bool(key) and hmac.compare_digest(key.encode("utf-8", "replace"), call.rest.encode("utf-8", "replace"))
 
 
 @runtime_checkable
@@ -436,6 +482,13 @@ def excerpt(text: str, *, hide: Iterable[Secret] = ()) -> str:
     """A provider's words as they may be kept and shown: one line, at most `EXCERPT` characters, secrets starred."""
     for secret in hide:
         for word in secret.reveal().split():
-            text = text.replace(word, "***")
+            text = re.sub("".join(map(_written, word)), "***", text)
     line = _CONTROLS.sub(" ", text).strip()
     return line if len(line) <= EXCERPT else line[: EXCERPT - 1] + "…"
+
+
+def _written(character: str) -> str:
+    """A pattern of the character as it is, and as an echo of a URL or of JSON writes it."""
+    if character.isascii() and character.isalnum():
+        return character
+    return rf"\\?(?:{re.escape(character)}|(?i:{re.escape(quote(character, safe='', errors='replace'))}))"

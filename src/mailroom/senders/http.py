@@ -1,6 +1,7 @@
 # SPDX-FileCopyrightText: The Mailroom authors
 # SPDX-License-Identifier: Apache-2.0
-"""One POST to somebody else's server, without trusting it: not with our time, our memory, nor our network.
+"""One POST to somebody else's server, without trusting it: not with our time, our memory, nor our network; and what
+follows for a parcel where nothing, or nothing of the provider's own, comes back.
 
 One deadline over all of it, at most `READ_LIMIT` octets of the answer read, redirects not followed, nothing unpacked,
 no cookies, no proxies from the environment. The egress guard sits where sockets are made, so that addresses written
@@ -15,7 +16,7 @@ import json
 import re
 import socket
 import ssl
-from collections.abc import AsyncIterable, Mapping
+from collections.abc import AsyncIterable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC
 from email.utils import parsedate_to_datetime
@@ -31,7 +32,8 @@ import mailroom
 from mailroom.core import log
 from mailroom.core.clock import DAY, SECOND
 from mailroom.core.errors import EgressRefused, InvalidValue
-from mailroom.senders.contract import Outcome, Refused, Scope, TryLater, Unknown, excerpt
+from mailroom.core.secrets import Secret
+from mailroom.senders.contract import Outcome, Refused, Scope, TryLater, Unknown, Why, excerpt
 from mailroom.senders.egress import Denied, Egress, is_localhost
 
 READ_LIMIT: Final = 64 * 1024
@@ -80,6 +82,14 @@ class Answer:
     headers: Mapping[str, str]  # names in any case
     body: bytes
     whole: bool = True
+
+    def words(self, hide: Iterable[Secret]) -> str:
+        """Its body as it may be kept and shown."""
+        return excerpt(self.body.decode("utf-8", "replace"), hide=hide)
+
+    def after(self, now: int) -> int | None:
+        """The wait in milliseconds that it asks for."""
+        return retry_after(self.headers.get("Retry-After", ""), now)
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +166,12 @@ class Http:
         read, whole = await _read(response, until)
         return Answer(response.status, response.headers, read, whole)
 
+    def check(self, url: str, *, name: str = "url") -> None:
+        """Refuse a URL, of the setting `name`, that cannot be called. Raises `InvalidValue`, `EgressRefused`."""
+        host = parse_url(url, name=name).host or ""
+        if not self.egress.permits_host(host):
+            raise EgressRefused(host=host)
+
     async def close(self) -> None:
         """Close all connections. A later `post` opens new ones."""
         if self._session is not None:
@@ -175,6 +191,8 @@ class Http:
             auto_decompress=False,  # 64 KiB may unpack to gigabytes
             headers={"User-Agent": f"Mailroom/{mailroom.__version__}", "Accept-Encoding": "identity"},
         )
+        # It would GET once more where a kept connection breaks; there are gateways that send an SMS at each GET.
+        self._session._retry_connection = False  # noqa: SLF001  # it has no public name
         return self._session
 
 
@@ -205,29 +223,52 @@ class Resolver(AbstractResolver):
         """Nothing is kept open."""
 
 
-def parse_url(text: str) -> URL:
-    """A URL that we are able to call: http or https, with a host and no password. Raises `InvalidValue`."""
+def parse_url(text: str, *, name: str = "url") -> URL:
+    """A URL that we are able to call: http or https, with a host and no password. Raises `InvalidValue`, which
+    calls it by `name`.
+    """
     try:
         url = URL(text)
         port = url.port
     except ValueError:
-        raise InvalidValue(name="url", reason="is no URL") from None
+        raise InvalidValue(name=name, reason="is no URL") from None
     if url.scheme not in {"http", "https"}:
-        raise InvalidValue(name="url", reason="must begin with http:// or https://")
+        raise InvalidValue(name=name, reason="must begin with http:// or https://")
     if not url.host or not port:
-        raise InvalidValue(name="url", reason="names no host")
+        raise InvalidValue(name=name, reason="names no host")
     if url.user is not None or url.password is not None:
-        raise InvalidValue(name="url", reason="must not hold a user name or a password")
+        raise InvalidValue(name=name, reason="must not hold a user name or a password")
     return url
 
 
-def fields(answer: Answer) -> dict[str, Any] | None:
-    """The JSON object that the answer is, if it is one."""
+def octets(value: Mapping[str, Any]) -> bytes:
+    """JSON, compact, in UTF-8."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
+
+
+def parsed(said: bytes) -> Any:
+    """What JSON says; None where it is none."""
     try:
-        said = json.loads(answer.body)
+        return json.loads(said)
     except (ValueError, RecursionError):
         return None
-    return said if isinstance(said, dict) and answer.whole else None
+
+
+def parsed_object(said: bytes) -> Mapping[str, Any]:
+    """The JSON object, if it is one and of at most `READ_LIMIT` octets; else an empty one."""
+    found = parsed(said) if len(said) <= READ_LIMIT else None
+    return found if isinstance(found, dict) else {}
+
+
+def fields(answer: Answer) -> Mapping[str, Any]:
+    """Those of the JSON object that the answer is; none if it is none, or was cut off."""
+    return parsed_object(answer.body) if answer.whole else {}
+
+
+def text_of(said: Mapping[str, Any], name: str) -> str:
+    """The text of that name; "" if there is none."""
+    value = said.get(name)
+    return value if isinstance(value, str) else ""
 
 
 def unheard(answer: NoAnswer, *, idempotent: bool) -> Outcome:
@@ -237,6 +278,18 @@ def unheard(answer: NoAnswer, *, idempotent: bool) -> Outcome:
     if answer.fault.before_sending or idempotent:
         return TryLater(answer.fault.value, excerpt(answer.text), Scope.SENDER)
     return Unknown(answer.fault.value, excerpt(answer.text))
+
+
+def wordless(answer: Answer, *, now: int, hide: Iterable[Secret], idempotent: bool) -> TryLater | Unknown:
+    """What follows from an answer that is not in the provider's own words: 3xx and 4xx are the no of somebody before
+    it, which an administrator has to see to; after anything else it may have heard us.
+    """
+    code, text = str(answer.status), answer.words(hide)
+    if 300 <= answer.status < 500 and answer.status != 429:
+        return TryLater(code, text, Scope.SENDER, why=Why.ACCOUNT)
+    if answer.status == 429 or idempotent:
+        return TryLater(code, text, Scope.SENDER, answer.after(now))
+    return Unknown(code, text)
 
 
 def retry_after(value: str, now: int) -> int | None:

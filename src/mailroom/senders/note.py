@@ -5,9 +5,13 @@
 from __future__ import annotations
 
 import enum
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any, Self
+from typing import Any, Final, Self
+
+_CONTROLS: Final = re.compile(r"[\x00-\x09\x0b-\x1f\x7f]+")
+_URL: Final = re.compile(r"https?://[!#-\[\]-~]+")
 
 
 class Use(enum.StrEnum):
@@ -31,6 +35,10 @@ class Note:
     use: Use = Use.MESSAGE
     at: int = 0  # milliseconds: when it was written
 
+    def link(self, *, most: int) -> str:
+        """Its URL, if a client shows it as one and it has at most so many characters: half a link leads nowhere."""
+        return self.url if len(self.url) <= most and _URL.fullmatch(self.url) else ""
+
     def content(self) -> dict[str, Any]:
         """As a parcel's content has it."""
         return asdict(self)
@@ -41,6 +49,16 @@ class Note:
         rows = tuple((str(label), str(value)) for label, value in content.get("rows", ()))
         given = dict(content) | {"rows": rows, "use": Use(content.get("use", Use.MESSAGE))}
         return cls(**given)
+
+
+def plain(text: str) -> str:
+    """Without control characters but the ends of lines."""
+    return _CONTROLS.sub(" ", text).strip()
+
+
+def line(text: str) -> str:
+    """In one line."""
+    return " ".join(plain(text).split())
 
 
 def cut(text: str, most: int) -> str:

@@ -26,12 +26,12 @@ _LENGTH: Final = 4
 
 def signature(*parts: str) -> str:
     """The SHA-1, in hex, of the parts in their order as text."""
-    return hashlib.sha1("".join(sorted(parts)).encode(), usedforsecurity=False).hexdigest()
+    return hashlib.sha1("".join(sorted(parts)).encode("utf-8", "replace"), usedforsecurity=False).hexdigest()
 
 
 def is_signed(shown: str, *parts: str) -> bool:
     """Whether `shown` is the signature of the parts."""
-    return hmac.compare_digest(shown.encode(), signature(*parts).encode())
+    return hmac.compare_digest(shown.encode("utf-8", "replace"), signature(*parts).encode())
 
 
 def key(text: Secret) -> bytes:

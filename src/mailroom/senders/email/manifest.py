@@ -7,7 +7,7 @@ from __future__ import annotations
 from typing import Final
 
 from mailroom.core.clock import HOUR, MINUTE
-from mailroom.senders.contract import Field, Manifest, Shape, Words
+from mailroom.senders.contract import Field, Manifest, Shape, Words, always
 
 MANIFEST: Final = Manifest(
     kind="email",
@@ -73,5 +73,5 @@ MANIFEST: Final = Manifest(
     per_lane=20,
     receipt=True,
     # RFC 5321 §6.1: a mail must not be lost; where the answer was, it is sent again.
-    idempotent=True,
+    idempotent=always,
 )

@@ -100,7 +100,7 @@ class Email:
         """See `SenderKind`. Without a host, mail goes to each domain's own servers."""
         self.manifest.check(settings, secrets)
         port = self.manifest.value(settings, "port")
-        if not (port.isascii() and port.isdecimal() and 0 < int(port) < 65536):
+        if not (port.isascii() and port.isdecimal() and 0 < int(port[:6]) < 65536):
             raise InvalidValue(name="port", reason="must be a number from 1 to 65535")
         host = settings.get("host", "")
         if not self.egress.permits_host(host):
@@ -160,7 +160,7 @@ class Email:
             demand=Demand(_ENCRYPTION[encryption]),
             at_once=encryption == "tls",
             user=settings.get("user", ""),
-            password=account.secrets.get("password", _NO_SECRET),
+            password=account.secret("password"),
         )
         try:
             return await self._deliver(stop, lambda: self._looked_up(stop.name), envelope, parcel)

@@ -7,7 +7,7 @@ from __future__ import annotations
 from typing import Final
 
 from mailroom.core.clock import HOUR, MINUTE, SECOND
-from mailroom.senders.contract import Field, Manifest, Shape, Words
+from mailroom.senders.contract import Field, Manifest, Shape, Words, always
 
 MANIFEST: Final = Manifest(
     kind="webhook",
@@ -59,5 +59,5 @@ MANIFEST: Final = Manifest(
     timeout=10 * SECOND,
     reach="url",
     concurrency=4,
-    idempotent=True,
+    idempotent=always,
 )

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
-from mailroom.core.errors import EgressRefused
 from mailroom.core.secrets import Secret
 from mailroom.senders.contract import (
     Account,
@@ -29,12 +28,10 @@ from mailroom.senders.contract import (
     TryLater,
     excerpt,
 )
-from mailroom.senders.http import Answer, Http, NoAnswer, Verify, parse_url, retry_after, unheard
+from mailroom.senders.http import Answer, Http, NoAnswer, Verify, unheard
 from mailroom.senders.webhook import signature
 from mailroom.senders.webhook.bodies import FORMATS
 from mailroom.senders.webhook.manifest import MANIFEST
-
-_UNSIGNED: Final = Secret("")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,17 +44,15 @@ class Webhook:
     def check(self, settings: Mapping[str, str], secrets: Mapping[str, Secret]) -> None:
         """See `SenderKind`. An empty `url` is allowed: it means no push."""
         self.manifest.check(settings, secrets)
-        signature.keys(secrets.get("secret", _UNSIGNED))
+        signature.keys(secrets.get("secret", Secret("")))
         if url := settings.get("url", ""):
-            host = parse_url(url).host or ""
-            if not self.http.egress.permits_host(host):
-                raise EgressRefused(host=host)
+            self.http.check(url)
 
     async def send(self, account: Account, parcel: Parcel) -> Outcome:
         """See `SenderKind`."""
         form = FORMATS[self.manifest.value(account.settings, "format")]
         body = form.encode(parcel.content)
-        signing = signature.keys(account.secrets.get("secret", _UNSIGNED))
+        signing = signature.keys(account.secret("secret"))
         answer = await self.http.post(
             account.settings.get("url", ""),
             body,
@@ -115,6 +110,5 @@ _BY_CLASS: Final[Mapping[int, Callable[[_Said], Outcome]]] = MappingProxyType(
 
 def _heard(answer: Answer, now: int, account: Account) -> Outcome:
     rule = _BY_STATUS.get(answer.status) or _BY_CLASS.get(answer.status // 100, _again)
-    words = excerpt(answer.body.decode("utf-8", "replace"), hide=account.secrets.values())
-    after = retry_after(answer.headers.get("Retry-After", ""), now)
-    return rule(_Said(str(answer.status), words, after, answer.headers))
+    words = answer.words(account.secrets.values())
+    return rule(_Said(str(answer.status), words, answer.after(now), answer.headers))

@@ -38,7 +38,7 @@ def test_every_kind_of_fact_has_its_name() -> None:
 
 @pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
 def test_fields_are_numbers_and_texts(kind: type[Any]) -> None:
-    ids = {"MailboxId", "FolderId", "Uid", "ContentId", "SenderId", "RecipientId", "MessageId"}
+    ids = {"MailboxId", "FolderId", "Uid", "ContentId", "SenderId", "RecipientId", "MessageId", "MemberId"}
     assert all(field.type in ids | {"str", "int"} for field in dataclasses.fields(kind))
 
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,11 +15,30 @@ from mailroom.core.ids import SenderId
 from mailroom.core.secrets import Secret
 from mailroom.delivery import outgoing
 from mailroom.messaging import log, queries, send
-from mailroom.messaging.dispatch import Dispatch
+from mailroom.messaging.dispatch import Dispatch, Prepares
 from mailroom.messaging.model import Draft, Entry, Origin, Sender
 from mailroom.messaging.send import Target
 from mailroom.messaging.senders import Senders
-from mailroom.senders.contract import Account, Field, Manifest, Outcome, Parcel, Sent, Shape, Words
+from mailroom.senders.contract import (
+    Account,
+    Call,
+    Event,
+    Field,
+    Forged,
+    Heard,
+    Left,
+    Manifest,
+    News,
+    Outcome,
+    Parcel,
+    Question,
+    Reply,
+    Reported,
+    Sent,
+    Shape,
+    Words,
+    always,
+)
 from mailroom.storage.ports import Store, Tx
 from mailroom.storage.seal import Seal
 
@@ -35,7 +54,7 @@ MANIFEST = Manifest(
     jitter=0.5,
     timeout=10 * SECOND,
     concurrency=3,
-    idempotent=True,
+    idempotent=always,
 )
 
 Answer = Outcome | Exception | asyncio.Event
@@ -84,13 +103,39 @@ class Told:
             await self.began.wait_for(lambda: len(self.parcels) >= parcels)
 
 
+@dataclass(slots=True)
+class Talking(Told):
+    """Also hears what is said in the bodies of calls, one receipt a line (`id address news`), and answers questions."""
+
+    said: list[Reported] = field(default_factory=list)
+    asked: list[list[Question]] = field(default_factory=list)
+    calls: list[Call] = field(default_factory=list)
+
+    def hear(self, account: Account, call: Call) -> Heard | Forged:
+        self.calls.append(call)
+        if call.rest != account.secrets["secret"].reveal():
+            return Forged(f"{call.rest} is not {account.secrets['secret'].reveal()}")
+        lines = [line.split(" ") for line in call.body.decode().splitlines()]
+        events: list[Event] = [Reported(id_, News(news), address=address) for id_, address, news in lines]
+        if "left" in call.query:
+            events.append(Left(call.query["left"]))
+        return Heard(Reply(202, b"heard"), tuple(events), call.headers.get("Call-Id", ""))
+
+    async def ask(self, _account: Account, questions: Sequence[Question]) -> Sequence[Reported]:
+        self.asked.append(list(questions))
+        if not self.said:
+            raise RuntimeError("a bug of the kind")
+        return [said for said in self.said if said.provider_id in {one.provider_id for one in questions}]
+
+
 def senders(folder: Path, kind: Told) -> Senders:
     return Senders({kind.manifest.kind: kind}, Seal.open(folder / "secret.key"))
 
 
-def dispatch(store: Store, ways: Senders, clock: Callable[[], int]) -> Dispatch:
+def dispatch(store: Store, ways: Senders, clock: Callable[[], int], prepare: Prepares | None = None) -> Dispatch:
     leases = map("lease-{}".format, itertools.count(1))
-    return Dispatch(store, ways, clock, leases.__next__, lambda: 0.5, outgoing.release, outgoing.octets)
+    prepare = {Origin.MAIL: outgoing.prepare, **(prepare or {})}
+    return Dispatch(store, ways, clock, leases.__next__, lambda: 0.5, outgoing.release, prepare)
 
 
 def save(tx: Tx, ways: Senders, code: str = "way") -> SenderId:
@@ -105,7 +150,7 @@ def enqueue(tx: Tx, sender_id: SenderId, *addresses: str) -> None:
 
 
 def sender(tx: Tx, sender_id: SenderId) -> Sender:
-    return queries.lock_sender(tx, sender_id)
+    return queries.senders.lock(tx, sender_id)
 
 
 async def entries(store: Store) -> list[Entry]:
@@ -123,5 +168,5 @@ async def round_(dispatch: Dispatch) -> int:
     begun = await dispatch._turn()
     while dispatch._tasks:
         await asyncio.wait(dispatch._tasks)
-    await dispatch._write_down(dispatch._take(), lambda _: ())
+    await dispatch._write_down(dispatch._take())
     return begun

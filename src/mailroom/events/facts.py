@@ -11,7 +11,7 @@ import json
 from dataclasses import dataclass
 from typing import Any, get_args
 
-from mailroom.core.ids import ContentId, FolderId, MailboxId, MessageId, RecipientId, SenderId, Uid
+from mailroom.core.ids import ContentId, FolderId, MailboxId, MemberId, MessageId, RecipientId, SenderId, Uid
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +37,26 @@ class SenderDisabled:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SenderFaulty:
+    """A sender's account is wrong: its queue waits until an administrator has seen to it. Once for each fault."""
+
+    sender_id: SenderId
+    code: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NoticeFailed:
+    """A notice, a code or a test has ended without reaching its recipient: it failed, was cancelled, or the provider
+    says that it did not arrive.
+    """
+
+    recipient_id: RecipientId
+    state: str
+    why: str  # see senders.contract.Why
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RecipientSettled:
     """A recipient of a mail to somebody elsewhere has come to a state that nothing but a late receipt changes; somebody
     may have to hear of it.
@@ -45,6 +65,13 @@ class RecipientSettled:
     recipient_id: RecipientId
     message_id: MessageId
     state: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MemberRemoved:
+    """A member is none any more."""
+
+    member_id: MemberId
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,7 +112,18 @@ class MailboxExported:
     actor: str
 
 
-Fact = MailArrived | SenderDisabled | RecipientSettled | DomainAbnormal | BackupBegan | BackupDone | MailboxExported
+Fact = (
+    MailArrived
+    | SenderDisabled
+    | SenderFaulty
+    | NoticeFailed
+    | RecipientSettled
+    | MemberRemoved
+    | DomainAbnormal
+    | BackupBegan
+    | BackupDone
+    | MailboxExported
+)
 
 KINDS: dict[str, type[Fact]] = {kind.__name__: kind for kind in get_args(Fact)}
 

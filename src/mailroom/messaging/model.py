@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from mailroom.core.ids import MessageId, RecipientId, SenderId
+from mailroom.core.ids import MailboxId, MemberId, MessageId, RecipientId, SenderId
 from mailroom.messaging.states import State
 
 # What goes out, for one sender kind. It is JSON at rest.
@@ -20,7 +20,8 @@ class Origin(enum.StrEnum):
     """Where a message comes from."""
 
     NOTICE = "notice"  # it tells of a mail
-    TEST = "test"  # an administrator tries a sender
+    TEST = "test"  # somebody tries a sender
+    CODE = "code"  # it proves that a number is his who enters what it says
     MAIL = "mail"  # a mail to somebody elsewhere
 
 
@@ -42,10 +43,13 @@ class Sender:
     settings: Mapping[str, str]
     sealed: bytes
     state: SenderState
-    reason: str  # why it is disabled
+    reason: str  # of its last failure, until it works
     failures: int  # in a row
     failing_since: int | None
     paused_until: int | None
+    faulty: bool  # it fails until an administrator has seen to it
+    told_at: int | None  # when the administrators were last told of that
+    paced_at: int  # see `pace`
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +59,8 @@ class Draft:
     origin: Origin
     content: Content
     trace: str = ""  # the Message-ID of the mail that it tells of, or that it is
+    mailbox_id: MailboxId | None = None  # of whose mail it tells
+    member_id: MemberId | None = None  # to whom
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +68,8 @@ class Due:
     """A recipient that the holder of the lease is to try now."""
 
     id: RecipientId
+    message_id: MessageId
+    origin: Origin
     sender_id: SenderId
     code: str
     address: str
@@ -71,6 +79,14 @@ class Due:
     content: Content
     interrupted: bool  # an earlier attempt left no trace: its process died
     octets: Callable[[], bytes] | None = None  # what goes with the content, if it is small
+
+
+@dataclass(frozen=True, slots=True)
+class Withdrawn:
+    """A recipient that is not to be tried after all: it ends as cancelled, with the reason."""
+
+    due: Due
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,3 +131,5 @@ class Entry:
     reason: str
     created_at: int
     updated_at: int
+    mailbox_id: MailboxId | None
+    member_id: MemberId | None

@@ -4,8 +4,9 @@
 
 from __future__ import annotations
 
+import enum
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from mailroom.core.errors import InvalidValue
@@ -17,6 +18,24 @@ from mailroom.messaging.send import TOPIC
 from mailroom.senders.contract import Account, SenderKind
 from mailroom.storage.ports import Tx
 from mailroom.storage.seal import Seal
+
+
+class Health(enum.StrEnum):
+    """How a sender does."""
+
+    WORKING = "working"
+    FAILING = "failing"  # its last attempts have failed; it is tried again by itself
+    ERROR = "error"  # it fails until an administrator has seen to it
+    DISABLED = "disabled"
+
+
+def health(sender: Sender) -> Health:
+    """How it does; `sender.reason` says why."""
+    if sender.state is SenderState.DISABLED:
+        return Health.DISABLED
+    if sender.faulty:
+        return Health.ERROR
+    return Health.WORKING if sender.failing_since is None else Health.FAILING
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +69,7 @@ class Senders:
         if state is SenderState.ACTIVE:
             self.kind(kind).check(settings, secrets)
         opened = {key: secret.reveal() for key, secret in secrets.items()}
-        sender_id = queries.save_sender(
+        sender_id = queries.senders.save(
             tx,
             code=code,
             name=name,
@@ -74,14 +93,14 @@ class Senders:
         return {key: Secret(text) for key, text in opened.items()}
 
 
-def count(tx: Tx) -> int:
-    """How many senders have secrets, which only the key can open."""
-    return queries.count_senders(tx)
+def sealed(tx: Tx) -> Sequence[bytes]:
+    """Secrets of some sender as they are kept, to try the key at."""
+    return queries.senders.sealed(tx)
 
 
 def by_code(tx: Tx, code: str) -> Sender | None:
     """The sender with that code."""
-    return queries.sender_by_code(tx, code)
+    return queries.senders.by_code(tx, code)
 
 
 def ensure(tx: Tx, *, code: str, name: str, kind: str) -> SenderId:
@@ -89,7 +108,7 @@ def ensure(tx: Tx, *, code: str, name: str, kind: str) -> SenderId:
     sender = by_code(tx, code)
     if sender is not None:
         return sender.id
-    return queries.save_sender(
+    return queries.senders.save(
         tx, code=code, name=name, kind=kind, settings="{}", secrets=b"", state=SenderState.ACTIVE
     )
 
@@ -98,11 +117,11 @@ def enable(tx: Tx, code: str) -> None:
     """Use the sender with that code, whatever has gone wrong with it so far."""
     sender = hold(tx, code)
     if sender is not None:
-        queries.change_sender_state(tx, sender.id, SenderState.ACTIVE, "")
-        queries.sender_works(tx, sender.id)
+        queries.senders.change_state(tx, sender.id, SenderState.ACTIVE, "")
+        queries.senders.works(tx, sender.id)
         tx.hint(TOPIC)
 
 
 def hold(tx: Tx, code: str) -> Sender | None:
     """The sender with that code, kept from being changed by others until the commit."""
-    return queries.lock_sender_by_code(tx, code)
+    return queries.senders.lock_by_code(tx, code)

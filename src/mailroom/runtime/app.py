@@ -9,7 +9,7 @@ import errno
 import ipaddress
 import random
 import ssl
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -48,19 +48,24 @@ from mailroom.mailboxes.export import Exports
 from mailroom.mailboxes.offboard import Offboard
 from mailroom.mailboxes.purge import Purge
 from mailroom.messaging import senders as senders_
-from mailroom.messaging.calls import report
 from mailroom.messaging.dispatch import Dispatch
+from mailroom.messaging.inquiries import Inquiries
+from mailroom.messaging.model import Origin
 from mailroom.messaging.senders import Senders
 from mailroom.messaging.tokens import SharedTokens
+from mailroom.notify import calls, compose
 from mailroom.notify.alarms import Alarms
+from mailroom.notify.compose import Composer
+from mailroom.notify.linking import Linking
 from mailroom.notify.owners import Owners
 from mailroom.notify.settings import NotifySettings
+from mailroom.notify.trials import Trials
 from mailroom.runtime import reactions
 from mailroom.runtime.introspection import Introspection
 from mailroom.runtime.scanning import OwnServices
 from mailroom.runtime.workers import Bin, Collect, Delays, Publish, React, Watch, Work
 from mailroom.senders.catalogue import open_kinds
-from mailroom.senders.contract import Mails, SenderKind, Tools
+from mailroom.senders.contract import Event, Heard, Mails, Reply, SenderKind, Tools
 from mailroom.senders.egress import Egress
 from mailroom.senders.http import Http, Resolver
 from mailroom.storage.engines import open_blobs, open_store
@@ -81,6 +86,8 @@ class App:
     client_passwords: ClientPasswords
     senders: Senders
     notify: NotifySettings
+    trials: Trials
+    linking: Linking
     letters: Letters
     dkim_keys: DkimKeys
     signer: Signer
@@ -89,6 +96,7 @@ class App:
     submission: Submission
     dispatch: Dispatch
     react: React
+    inquiries: Inquiries
     delays: Delays
     publish: Publish
     collect: Collect
@@ -136,8 +144,8 @@ async def open_app(settings: Settings) -> AsyncIterator[App]:
     )
     kinds: Mapping[str, SenderKind] = {}
     try:
-        seal = _open_seal(settings.data / "secret.key", sealed=await store.read(_count_sealed))
-        kinds = open_kinds(Tools(http, mails, SharedTokens(store, seal, clock.now), partial(report, store)))
+        seal = _open_seal(settings.data / "secret.key", *await store.read(_sealed))
+        kinds = open_kinds(Tools(http, mails, SharedTokens(store, seal, clock.now), partial(_report, store)))
         senders = Senders(kinds, seal)
         await outgoing.use(store, senders, settings.smarthost)
         passwords = Passwords()
@@ -152,6 +160,8 @@ async def open_app(settings: Settings) -> AsyncIterator[App]:
         posting = Posting(Srs(seal.derive("srs")), writer, seal.derive("X-Loop"))
         returns = Returns(settings.hostname, posting)
         alarms = Alarms(settings.hostname)
+        public_url = settings.public_url.rstrip("/")
+        composer = Composer(public_url, seal.derive(compose.CODES))
         yield App(
             settings=settings,
             seal=seal,
@@ -169,18 +179,33 @@ async def open_app(settings: Settings) -> AsyncIterator[App]:
             client_passwords=ClientPasswords(store, passwords, seal),
             senders=senders,
             notify=NotifySettings(senders),
+            trials=Trials(store, senders, clock.now, ids.new),
+            linking=Linking(store, senders, seal, public_url, clock.now, ids.new),
             letters=letters,
             dkim_keys=dkim_keys,
             signer=signer,
             posting=posting,
             acceptance=Acceptance(store, letters, posting, returns, judge),
             submission=Submission(store, letters, posting, returns, signer, settings.limits),
-            dispatch=Dispatch(store, senders, clock.now, ids.new, random.random, outgoing.release, outgoing.octets),
+            dispatch=Dispatch(
+                store=store,
+                senders=senders,
+                clock=clock.now,
+                new_id=ids.new,
+                chance=random.random,
+                over=outgoing.release,
+                prepare={
+                    Origin.MAIL: outgoing.prepare,
+                    Origin.NOTICE: composer.notices,
+                    Origin.CODE: composer.codes,
+                },
+            ),
             react=React(
                 store,
                 reactions.table(alarms=alarms, owners=Owners(settings.hostname), returns=returns),
                 ids.new,
             ),
+            inquiries=Inquiries(store, senders),
             delays=Delays(store, returns),
             publish=Publish(dkim_keys, names),
             collect=Collect(store, bodies, [spools, exports.folder], clock.now),
@@ -208,6 +233,11 @@ async def open_app(settings: Settings) -> AsyncIterator[App]:
         await store.close()
 
 
+async def _report(store: Store, code: str, events: Sequence[Event]) -> None:
+    """Heed what a sender has heard on a connection of its own; durable."""
+    await store.write(lambda tx: calls.hear(tx, code, Heard(Reply(), tuple(events))))
+
+
 def _resolver(settings: Settings) -> dns.asyncresolver.Resolver:
     try:
         names = proof.resolver(settings.resolver)
@@ -225,12 +255,16 @@ def _validates(names: dns.asyncresolver.Resolver, settings: Settings) -> bool:
     )
 
 
-def _count_sealed(tx: Tx) -> int:
-    return senders_.count(tx) + credentials.count_sealed(tx)
+def _sealed(tx: Tx) -> tuple[int, Sequence[bytes]]:
+    samples = [*senders_.sealed(tx), *credentials.sealed(tx)]
+    return len(samples) + credentials.count_sealed(tx), samples
 
 
-def _open_seal(path: Path, *, sealed: int) -> Seal:
+def _open_seal(path: Path, sealed: int, samples: Sequence[bytes]) -> Seal:
     # A key that is made anew would open none of the secrets that are there.
     if sealed and not path.exists():
         raise InvalidValue(name=str(path), reason="is missing; without it the secrets in the store cannot be read")
-    return Seal.open(path)
+    seal = Seal.open(path)
+    if not all(map(seal.is_ours, samples)):
+        raise InvalidValue(name=str(path), reason="is another key than the one that sealed the secrets in the store")
+    return seal

@@ -21,10 +21,13 @@ from mailroom.events.facts import (
     Fact,
     MailArrived,
     MailboxExported,
+    MemberRemoved,
+    NoticeFailed,
     RecipientSettled,
     SenderDisabled,
+    SenderFaulty,
 )
-from mailroom.notify import new_mail
+from mailroom.notify import failures, new_mail, preferences
 from mailroom.notify.alarms import Alarms
 from mailroom.notify.owners import Owners
 from mailroom.storage.ports import Tx
@@ -44,8 +47,15 @@ Reactions = Mapping[type[Fact], tuple[Reaction, ...]]
 def table(*, alarms: Alarms, owners: Owners, returns: Returns) -> Reactions:
     """Who reacts."""
     return {
-        MailArrived: (Reaction("push", new_mail.push), Reaction("bounce", bounces.arrived)),
+        MailArrived: (
+            Reaction("push", new_mail.push),
+            Reaction("notice", new_mail.notice),
+            Reaction("bounce", bounces.arrived),
+        ),
         SenderDisabled: (Reaction("alarm", alarms.sender_disabled),),
+        SenderFaulty: (Reaction("alarm", alarms.sender_faulty),),
+        NoticeFailed: (Reaction("failed", failures.failed),),
+        MemberRemoved: (Reaction("forget", preferences.forget),),
         DomainAbnormal: (Reaction("alarm", alarms.domain_abnormal),),
         BackupBegan: (Reaction("tell", owners.backup_began),),
         BackupDone: (Reaction("tell", owners.backup_done),),

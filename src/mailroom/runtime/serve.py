@@ -65,6 +65,7 @@ async def running(settings: Settings, *, roles: Collection[Role] = tuple(Role)) 
             for name, loop in (
                 ("react", app.react.run),
                 ("dispatch", app.dispatch.run),
+                ("inquiries", app.inquiries.run),
                 ("delays", app.delays.run),
                 ("publish", app.publish.run),
                 ("collect", app.collect.run),
@@ -137,7 +138,7 @@ async def _web(app: App, context: ssl.SSLContext) -> AsyncIterator[dict[str, int
         bodies=app.bodies,
         seal=app.seal,
         passwords=app.passwords,
-        house=House(app.logins, app.client_passwords, app.checks, app.exports),
+        house=House(app.logins, app.client_passwords, app.checks, app.exports, app.linking, app.notify, app.trials),
         clock=clock.now,
         new_id=ids.new,
         settings=app.settings,

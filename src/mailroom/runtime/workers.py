@@ -30,6 +30,7 @@ from mailroom.events.jobs import Held, JobLost
 from mailroom.events.outbox import Claimed, LeaseLost
 from mailroom.mailboxes import purge
 from mailroom.mailboxes.contents import Bodies
+from mailroom.messaging import calls, tokens
 from mailroom.messaging import log as log_
 from mailroom.notify.alarms import Alarms
 from mailroom.runtime.reactions import Reaction, Reactions
@@ -46,6 +47,8 @@ _PAUSE_AFTER_FAULT = 1.0
 _LONGEST_PAUSE = 10 * MINUTE
 # What was sent stays in the log for so long.
 _LOG_KEPT = 90 * DAY
+# What is said to people's phones is no news after so long.
+_NEWS_KEPT = 3 * DAY
 _COLLECT_EVERY = HOUR / SECOND
 _WATCH = 30.0
 _BIN_EVERY = HOUR / SECOND
@@ -278,6 +281,8 @@ class Collect:
         while True:
             while await self.bodies.collect():
                 pass
+            while await self.store.write(lambda tx: log_.give_up(tx, before=tx.now - _NEWS_KEPT, limit=_AT_ONCE)):
+                pass
             while await self.store.write(lambda tx: log_.forget(tx, before=tx.now - _LOG_KEPT, limit=_AT_ONCE)):
                 pass
             await self.store.write(lambda tx: jobs.forget(tx, before=tx.now - _LOG_KEPT))
@@ -288,6 +293,8 @@ class Collect:
             await self.store.write(rules.forget)
             await self.store.write(reports.forget)
             await self.store.write(posting.forget)
+            await self.store.write(calls.forget)
+            await self.store.write(tokens.forget)
             await asyncio.to_thread(self._sweep)
             await asyncio.sleep(_COLLECT_EVERY)
 

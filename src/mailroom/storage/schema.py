@@ -677,11 +677,16 @@ senders = Table(
     _number("failures", 0),  # in a row
     _time("failing_since"),
     _time("paused_until"),
+    _time("told_at"),  # when the administrators were last told of that
+    _number("faulty", 0),  # 1: it fails until an administrator has seen to it, who has been told
     _number("paced_at", 0),  # the theoretical arrival time of its pace: see messaging.pace
     _number("created_at"),
     sqlite_autoincrement=True,
 )
 
+# Mails to others, which are most of what goes out, are on nobody's behalf.
+_OF_MAILBOX = text("mailbox_id IS NOT NULL")
+_OF_MEMBER = text("member_id IS NOT NULL")
 messages = Table(
     "messages",
     metadata,
@@ -694,16 +699,22 @@ messages = Table(
     _time("member_id"),
     _number("created_at"),
     Index("messages_created", "created_at"),
-    Index("messages_mailbox", "mailbox_id", "id"),
+    Index("messages_mailbox", "mailbox_id", "id", sqlite_where=_OF_MAILBOX, postgresql_where=_OF_MAILBOX),
+    Index("messages_member", "member_id", "id", sqlite_where=_OF_MEMBER, postgresql_where=_OF_MEMBER),
     sqlite_autoincrement=True,
 )
 
+# Most are not.
+_ASKED = text("ask_at IS NOT NULL")
+# What is looked at in lists; among mails it would not be found.
+_LISTED = text("origin <> 'mail'")
 recipients = Table(
     "recipients",
     metadata,
     _id(),
     _of("message_id", "messages"),
     _of("sender_id", "senders"),
+    _text("origin"),  # its message's
     Column("code", Text, unique=True, nullable=False),  # given to the provider as the idempotency key
     _text("address"),
     _text("options", "{}"),  # JSON, for the sender kind
@@ -721,7 +732,9 @@ recipients = Table(
     Index("recipients_due", "sender_id", "next_at", "lane"),
     Index("recipients_message", "message_id", "next_at", "told"),
     Index("recipients_provider", "sender_id", "provider_id"),
-    Index("recipients_ask", "ask_at"),
+    Index("recipients_listed", "id", sqlite_where=_LISTED, postgresql_where=_LISTED),
+    Index("recipients_listed_created", "created_at", sqlite_where=_LISTED, postgresql_where=_LISTED),
+    Index("recipients_ask", "ask_at", sqlite_where=_ASKED, postgresql_where=_ASKED),
     sqlite_autoincrement=True,
 )
 
@@ -775,7 +788,7 @@ calls_heard = Table(
     "calls_heard",
     metadata,
     _of("sender_id", "senders"),
-    _text("call"),
+    _text("call"),  # SHA-256 of its id
     _number("heard_at"),
     PrimaryKeyConstraint("sender_id", "call"),
     Index("calls_heard_at", "heard_at"),

@@ -52,6 +52,10 @@ class Seal:
         """A key of 32 octets for another purpose, the same at each call."""
         return hmac.digest(self._root, label.encode(), "sha256")
 
+    def is_ours(self, sealed: bytes) -> bool:
+        """Whether it was sealed with this key."""
+        return sealed[:_ID] == self._id
+
     def seal(self, text: str) -> bytes:
         nonce = os.urandom(_NONCE)
         return self._id + nonce + self._cipher.encrypt(nonce, text.encode(), self._id)
@@ -59,7 +63,7 @@ class Seal:
     def unseal(self, sealed: bytes) -> Secret:
         """The text. Raises `InvalidValue` when it was sealed with another key, or changed since."""
         key, nonce, text = sealed[:_ID], sealed[_ID : _ID + _NONCE], sealed[_ID + _NONCE :]
-        if key != self._id:
+        if not self.is_ours(sealed):
             raise InvalidValue(name="sealed secret", reason="it was sealed with another key than ours")
         try:
             return Secret(self._cipher.decrypt(nonce, text, key).decode())

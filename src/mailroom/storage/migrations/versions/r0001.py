@@ -193,7 +193,22 @@ def upgrade() -> None:
         sqlite_autoincrement=True,
     )
     op.create_index("messages_created", "messages", ["created_at"], unique=False)
-    op.create_index("messages_mailbox", "messages", ["mailbox_id", "id"], unique=False)
+    op.create_index(
+        "messages_mailbox",
+        "messages",
+        ["mailbox_id", "id"],
+        unique=False,
+        sqlite_where=sa.text("mailbox_id IS NOT NULL"),
+        postgresql_where=sa.text("mailbox_id IS NOT NULL"),
+    )
+    op.create_index(
+        "messages_member",
+        "messages",
+        ["member_id", "id"],
+        unique=False,
+        sqlite_where=sa.text("member_id IS NOT NULL"),
+        postgresql_where=sa.text("member_id IS NOT NULL"),
+    )
     op.create_table(
         "notify_settings",
         sa.Column("name", sa.Text(), nullable=False),
@@ -257,6 +272,8 @@ def upgrade() -> None:
         sa.Column("failures", _NUMBER, server_default=sa.text("0"), nullable=False),
         sa.Column("failing_since", _NUMBER, nullable=True),
         sa.Column("paused_until", _NUMBER, nullable=True),
+        sa.Column("told_at", _NUMBER, nullable=True),
+        sa.Column("faulty", _NUMBER, server_default=sa.text("0"), nullable=False),
         sa.Column("paced_at", _NUMBER, server_default=sa.text("0"), nullable=False),
         sa.Column("created_at", _NUMBER, nullable=False),
         sa.PrimaryKeyConstraint("id"),
@@ -484,6 +501,7 @@ def upgrade() -> None:
         sa.Column("id", _NUMBER, autoincrement=True, nullable=False),
         sa.Column("message_id", _NUMBER, nullable=False),
         sa.Column("sender_id", _NUMBER, nullable=False),
+        sa.Column("origin", sa.Text(), nullable=False),
         sa.Column("code", sa.Text(), nullable=False),
         sa.Column("address", sa.Text(), nullable=False),
         sa.Column("options", sa.Text(), server_default="{}", nullable=False),
@@ -513,8 +531,31 @@ def upgrade() -> None:
         sa.UniqueConstraint("code"),
         sqlite_autoincrement=True,
     )
-    op.create_index("recipients_ask", "recipients", ["ask_at"], unique=False)
+    op.create_index(
+        "recipients_ask",
+        "recipients",
+        ["ask_at"],
+        unique=False,
+        sqlite_where=sa.text("ask_at IS NOT NULL"),
+        postgresql_where=sa.text("ask_at IS NOT NULL"),
+    )
     op.create_index("recipients_due", "recipients", ["sender_id", "next_at", "lane"], unique=False)
+    op.create_index(
+        "recipients_listed",
+        "recipients",
+        ["id"],
+        unique=False,
+        sqlite_where=sa.text("origin <> 'mail'"),
+        postgresql_where=sa.text("origin <> 'mail'"),
+    )
+    op.create_index(
+        "recipients_listed_created",
+        "recipients",
+        ["created_at"],
+        unique=False,
+        sqlite_where=sa.text("origin <> 'mail'"),
+        postgresql_where=sa.text("origin <> 'mail'"),
+    )
     op.create_index("recipients_message", "recipients", ["message_id", "next_at", "told"], unique=False)
     op.create_index("recipients_provider", "recipients", ["sender_id", "provider_id"], unique=False)
     op.create_table(

@@ -14,7 +14,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from bench import backup, imap, machine, mail_in, memory, push, signatures, submit
+from bench import backup, imap, machine, mail_in, memory, notices, push, signatures, submit
 
 _PAGE = Path(__file__).parents[1] / "docs/reference/performance.md"
 _BENCHMARKS: dict[str, tuple[str, Callable[..., str]]] = {
@@ -22,6 +22,7 @@ _BENCHMARKS: dict[str, tuple[str, Callable[..., str]]] = {
     "imap": ("IMAP", imap.run),
     "memory": ("Memory and large mails", memory.run),
     "push": ("From mail to push", push.run),
+    "notices": ("From mail to phone", notices.run),
     "signatures": ("Signatures", signatures.run),
     "submit": ("Submission", submit.run),
     "backup": ("Backup and export of 100,000 mails", backup.run),

@@ -84,12 +84,14 @@ def mailroom(
     push_url: str = "",
     environment: Mapping[str, str] | None = None,
     people: int = 1,
+    furnish: Callable[[App, Tx], None] | None = None,
 ) -> Iterator[Server]:
     """`mailroom serve` as a user starts it, with the limits on one client lifted: there is only one. It listens for
-    `listen` and, with that role, for pages. The first so many `people` have the password `PASSWORD`.
+    `listen` and, with that role, for pages. The first so many `people` have the password `PASSWORD`; `furnish` makes
+    what else there is to be.
     """
     settings = Settings(data=folder / "data", egress=Egress(allow=(ip_network(_LOOPBACK),)))
-    asyncio.run(_furnish(settings, push_url, people))
+    asyncio.run(_furnish(settings, push_url, people, furnish))
     port = machine.free_port()
     variables = {
         "MAILROOM_DATA": str(settings.data),
@@ -115,9 +117,13 @@ def mailroom(
         )
 
 
-async def _furnish(settings: Settings, push_url: str, people: int = 1) -> None:
+async def _furnish(
+    settings: Settings, push_url: str, people: int = 1, furnish: Callable[[App, Tx], None] | None = None
+) -> None:
     async with open_app(settings) as app:
         await app.store.write(lambda tx: _make(app, tx, push_url))
+        if furnish is not None:
+            await app.store.write(partial(furnish, app))
         for userid in (f"u{number}" for number in range(people)):
             kept = await app.logins.hash(userid, Secret(PASSWORD))
             await app.store.write(partial(_change_password, userid=userid, kept=kept))
@@ -145,7 +151,7 @@ def _make(app: App, tx: Tx, push_url: str) -> None:
         owner = members.add(tx, organisation_id, userid, name=userid, password_hash="", role=Role.MEMBER)
         create.personal(tx, SYSTEM, owner, addresses.parse_new(f"{userid}@{DOMAIN}"))
     if push_url:
-        app.notify.change(tx, "push_url", push_url)
+        app.notify.change_all(tx, SYSTEM, {"push_url": push_url})
 
 
 async def _count(settings: Settings) -> int:

@@ -55,4 +55,4 @@ def test_what_waits_is_listed_and_given_up(mailroom: Mailroom) -> None:
     assert (again.status, again.err) == (1, "not_queued: A recipient that is cancelled does not wait any more.\n")
     shown = mailroom("queue", "show", first)
     assert (shown.status, shown.err) == (1, f"not_found: There is no attempt for recipient {first}.\n")
-    assert mailroom("notify", "resend", first).err.startswith("not_resendable:")
+    assert mailroom("notify", "resend", first).err.startswith("not_found:")

@@ -4,10 +4,17 @@
 
 from __future__ import annotations
 
+import asyncio
+import socket
+from asyncio import StreamReader, StreamWriter
+
 import pytest
 
 from mailroom.cli import verb
 from tests.cli.conftest import Mailroom
+from tests.senders.peers import peer
+
+GATEWAY = ("sms_gateway.params", "to={mobile}", "sms_gateway.success", "regex: ok")
 
 
 def test_from_nothing_to_a_public_mailbox(mailroom_on_each: Mailroom) -> None:
@@ -52,13 +59,33 @@ def test_settings_of_notices_are_shown_changed_and_refused(mailroom: Mailroom) -
         "notify", "settings", "set", "push_url", "http://10.0.0.7/hook", env={"MAILROOM_EGRESS__ALLOW": "10.0.0.0/8"}
     )
     assert allowed.status == 0
-    assert mailroom("notify", "settings", "show", "--json").json == {
+    shown = mailroom("notify", "settings", "show", "--json").json
+    assert {key: value for key, value in shown.items() if key.startswith(("push_", "health."))} == {
         "push_url": "http://10.0.0.7/hook",
         "push_format": "json",
         "push_verify_tls": "yes",
         "push_secret": "***",
+        "push_domains": "",
+        "health.push": "working",
     }
     assert mailroom("notify", "log", "--json").json == []
+    assert mailroom("notify", "figures", "--json").json == []
+    assert mailroom("notify", "log", "--csv").out.startswith("id,created,origin,")
+
+
+def test_several_settings_of_notices_are_set_at_once_or_none(mailroom: Mailroom) -> None:
+    keys = ("app_id", "feishu-1", "app_secret", "-")
+    pairs = [f"feishu.{word}" if number % 2 == 0 else word for number, word in enumerate(keys)]
+    said = mailroom("notify", "settings", "set", "enabled", "yes", "feishu.enabled", "yes", "max_per_day", "3")
+    assert said.err.startswith("invalid_value: feishu.")
+    said = mailroom(
+        "notify", "settings", "set", "enabled", "yes", "feishu.enabled", "yes", *pairs, "user_scope", "listed",
+        stdin="s3cret\n", env={"LANG": "zh_CN.UTF-8"},
+    )  # fmt: skip  # pairs
+    assert (said.status, said.err) == (0, "user_scope 为 `listed` 而 user_list 为空：没有人可以接收通知。\n")
+    shown = mailroom("notify", "settings", "show", "--json").json
+    assert (shown["feishu.app_secret"], shown["max_per_day"]) == ("***", "10")
+    assert mailroom("notify", "settings", "set", "enabled").err.startswith("invalid_value: enabled: ")
 
 
 def test_a_test_push_says_what_the_other_end_said(mailroom: Mailroom) -> None:
@@ -66,7 +93,42 @@ def test_a_test_push_says_what_the_other_end_said(mailroom: Mailroom) -> None:
         "notify", "test", "webhook", "http://127.0.0.1:9/", "--json", env={"MAILROOM_EGRESS__ALLOW": "127.0.0.0/8"}
     )
     assert said.status == 1
-    assert said.json["outcome"] == "TryLater"
+    assert (said.json["outcome"], said.json["why"], said.err) == ("TryLater", "", "")
+
+
+def test_a_test_that_cannot_be_sent_says_what_it_lacks(mailroom: Mailroom) -> None:
+    assert mailroom("notify", "test", "sms_gateway").err.startswith("invalid_value: sms_gateway.url: ")
+    assert mailroom("notify", "settings", "set", "sms_gateway.url", "https://sms.example/", *GATEWAY).status == 0
+    assert mailroom("notify", "test", "sms_gateway").err == "invalid_value: address: give a mobile number\n"
+
+
+async def test_a_test_that_an_account_fails_says_what_to_do(mailroom: Mailroom) -> None:
+    async def refuse(_reader: StreamReader, writer: StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+        await writer.drain()
+
+    env = {"MAILROOM_EGRESS__ALLOW": "127.0.0.0/8", "LANG": "zh_CN.UTF-8"}
+    async with peer(refuse) as port:
+        pairs = ("sms_gateway.url", f"http://127.0.0.1:{port}/", *GATEWAY)
+        assert mailroom("notify", "settings", "set", *pairs, env=env).status == 0
+        said = await asyncio.to_thread(mailroom, "notify", "test", "sms_gateway", "13900000001", "--json", env=env)
+    assert (said.status, said.json["code"], said.json["why"]) == (1, "401", "account")
+    assert said.err.startswith("notice-sms_gateway 的账号异常")
+
+
+def test_a_sandbox_whose_port_is_taken_is_refused(mailroom: Mailroom) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        where = f"127.0.0.1:{taken.getsockname()[1]}"
+        said = mailroom("sandbox", "--listen", where)
+    assert (said.status, said.out) == (1, "")
+    assert said.err.startswith(f"invalid_value: listen: {where}: ")
+    assert said.err.count("\n") == 1
+
+
+def test_the_log_of_notices_refuses_what_it_does_not_know(mailroom: Mailroom) -> None:
+    assert mailroom("notify", "log").out == "id  created  kind  address  state  attempts  next  reason  mail\n"
+    assert mailroom("notify", "log", "--kind", "pigeon").err.startswith("invalid_value: kind: must be one of ")
+    assert mailroom("notify", "resend", "9999").err == "not_found: There is no notice 9999.\n"
 
 
 def test_refusals_come_in_the_readers_language(mailroom: Mailroom) -> None:

@@ -497,7 +497,8 @@ class TestByHand:
 
     async def test_a_cancelled_attempt_that_arrived_after_all_is_sent(self, desk: Desk) -> None:
         await desk.post(BOB)
-        [(sender, due)] = await desk.store.write(lambda tx: desk.dispatch._claim(tx, "lease", desk.dispatch._under_way))
+        turn = await desk.store.write(lambda tx: desk.dispatch._claim(tx, "lease", desk.dispatch._under_way))
+        [(sender, due)] = turn.claimed
         await desk.store.write(lambda tx: outgoing.cancel(tx, due.id))
         attempt = receipts.Attempt(due, "lease", desk.watch.now, 1, TAKEN)
         await desk.store.write(lambda tx: receipts.record(tx, attempt, manifest=MANIFEST, chance=lambda: 0.5))
@@ -548,7 +549,7 @@ class TestTheWayOut:
 
 async def test_a_slow_destination_leaves_places_for_the_others(desk: Desk) -> None:
     await desk.post(*(f"u{number}@slow.example" for number in range(500)), BOB)
-    begun = await desk.store.write(lambda tx: desk.dispatch._claim(tx, "lease", desk.dispatch._under_way))
-    lanes = [due.lane for _, due in begun]
+    turn = await desk.store.write(lambda tx: desk.dispatch._claim(tx, "lease", desk.dispatch._under_way))
+    lanes = [due.lane for _, due in turn.claimed]
     assert lanes.count("out.example") == 1
     assert lanes.count("slow.example") < 2 * MANIFEST.per_lane

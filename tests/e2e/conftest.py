@@ -9,12 +9,13 @@ import contextlib
 import os
 import smtplib
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import pytest_asyncio
+from axe_playwright_python.async_playwright import Axe  # type: ignore[import-untyped]  # it has no py.typed
 from playwright.async_api import Browser, BrowserContext, Page, async_playwright
 
 from mailroom.core.secrets import Secret
@@ -24,6 +25,7 @@ from mailroom.mailboxes import create
 from mailroom.runtime.app import App
 from mailroom.runtime.serve import running
 from mailroom.storage.ports import Tx
+from tests.senders.peers import free_port
 from tests.walks.town import DOMAIN, settings_for
 
 PASSWORD = "amy's password"
@@ -88,7 +90,20 @@ class Site:
 
     async def picture(self, page: Page, name: str) -> None:
         """Keep what the page looks like."""
-        await page.screenshot(path=self.pictures / f"{name}.png")
+        await page.screenshot(path=self.pictures / f"{name}.png", full_page=True)
+
+    async def fit(self, page: Page, name: str) -> None:
+        """Keep what the page looks like, and see that everybody can use it, on a screen of this width."""
+        await self.picture(page, name)
+        found = await Axe().run(page, options={"resultTypes": ["violations"]})
+        serious = [
+            (one["id"], [node["html"] for node in one["nodes"]])
+            for one in found.response["violations"]
+            if one["impact"] in {"serious", "critical"}
+        ]
+        assert serious == [], name
+        beside = await page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+        assert beside <= 0, f"{name} is wider than the screen"
 
 
 def crlf(text: bytes) -> bytes:
@@ -106,11 +121,14 @@ def pictures(tmp_path: Path) -> Path:
 
 @pytest_asyncio.fixture
 async def site(sqlite_url: str, tmp_path: Path, pictures: Path, tool: Callable[[str], str]) -> AsyncIterator[Site]:
-    async with running(settings_for(sqlite_url, tmp_path)) as server, async_playwright() as playwright:
+    port = free_port()  # known beforehand: it is part of the address to which providers send browsers back
+    url = f"http://127.0.0.1:{port}"
+    settings = settings_for(sqlite_url, tmp_path)
+    settings = replace(settings, public_url=url, listen=replace(settings.listen, http=f"127.0.0.1:{port}"))
+    async with running(settings) as server, async_playwright() as playwright:
         hashed = await server.app.passwords.hash(Secret(PASSWORD))
         await server.app.store.write(lambda tx: _people(tx, hashed))
         browser = await playwright.chromium.launch(executable_path=tool("chromium"), args=QUIET)
-        url = f"http://127.0.0.1:{server.ports['http']}"
         here = Site(url, server.ports["smtp"], server.app, browser, pictures)
         yield here
         await browser.close()

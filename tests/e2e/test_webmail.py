@@ -10,8 +10,7 @@ import re
 from typing import Any
 
 import pytest
-from axe_playwright_python.async_playwright import Axe  # type: ignore[import-untyped]  # it has no py.typed
-from playwright.async_api import Page, expect
+from playwright.async_api import expect
 
 from tests import make
 from tests.e2e.conftest import Site, crlf
@@ -186,26 +185,26 @@ async def test_every_screen_is_fit_to_be_seen(site: Site, language: str, width: 
     async with site.looking(**how) as context:
         page = await context.new_page()
         await page.goto("/sign-in")
-        await _fit(site, page, f"sign-in-{suffix}")
+        await site.fit(page, f"sign-in-{suffix}")
         await page.fill("#name", "amy")
         await page.fill("#password", "wrong")
         await page.click("form.sign-in button")
         await expect(page.locator(".alert")).to_be_visible()
-        await _fit(site, page, f"wrong-{suffix}")
+        await site.fit(page, f"wrong-{suffix}")
 
         page = await site.signed_in(context)
-        await _fit(site, page, f"empty-{suffix}")
+        await site.fit(page, f"empty-{suffix}")
         await _fill(site)
         await expect(page.locator(".mails a")).to_have_count(6)
-        await _fit(site, page, f"list-{suffix}")
+        await site.fit(page, f"list-{suffix}")
         await page.get_by_text("Quarterly report").click()
         await expect(page.frame_locator("iframe.frame").locator("table")).to_be_visible()
-        await _fit(site, page, f"html-{suffix}")
+        await site.fit(page, f"html-{suffix}")
         await page.goto(page.url + "?view=text")
         await page.locator(".text").wait_for()
-        await _fit(site, page, f"text-{suffix}")
+        await site.fit(page, f"text-{suffix}")
         await page.goto("/mail/777")
-        await _fit(site, page, f"error-{suffix}")
+        await site.fit(page, f"error-{suffix}")
     site.faults[:] = [fault for fault in site.faults if not re.search(r"status of (401|404)", fault)]
 
 
@@ -233,16 +232,3 @@ async def _fill(site: Site) -> None:
 def _alternative() -> str:
     plain = "Dear Amy,\r\n\r\nthe figures are attached.\r\nhttps://out.example/report\r\n"
     return f"--c\r\nContent-Type: text/plain\r\n\r\n{plain}\r\n--c\r\n{HTML}\r\n\r\n{LETTER}\r\n--c--"
-
-
-async def _fit(site: Site, page: Page, name: str) -> None:
-    await site.picture(page, name)
-    found = await Axe().run(page, options={"resultTypes": ["violations"]})
-    serious = [
-        (one["id"], [node["html"] for node in one["nodes"]])
-        for one in found.response["violations"]
-        if one["impact"] in {"serious", "critical"}
-    ]
-    assert serious == [], name
-    beside = await page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
-    assert beside <= 0, f"{name} is wider than the screen"

@@ -194,7 +194,7 @@ async def walk(folder: Path) -> bytes:
     )
     async with running(settings) as server:
         app = server.app
-        await demo.furnish(app, push_url="")
+        await demo.furnish(app)
         for number, (to, subject, sender, body) in enumerate(MAILS):
             octets = make.mail(
                 to=to,

@@ -50,4 +50,4 @@ def _make(app: App, tx: Tx, push_url: str) -> None:
         userid = address.partition("@")[0]
         owner = members.add(tx, organisation_id, userid, name=userid, password_hash="", role=Role.MEMBER)
         create.personal(tx, SYSTEM, owner, addresses.parse_new(address))
-    app.notify.change(tx, "push_url", push_url)
+    app.notify.change_all(tx, SYSTEM, {"push_url": push_url})

@@ -8,6 +8,8 @@ import email
 import email.policy
 from pathlib import Path
 
+import pytest
+
 from mailroom.core import ids
 from mailroom.core.ids import MailboxId, Modseq, SenderId
 from mailroom.core.text import LANGUAGES, translation
@@ -15,7 +17,7 @@ from mailroom.delivery.returns import Returns
 from mailroom.directory import addresses, members
 from mailroom.directory.model import SYSTEM, Role
 from mailroom.events import outbox
-from mailroom.events.facts import SenderDisabled
+from mailroom.events.facts import SenderDisabled, SenderFaulty
 from mailroom.mailboxes import create, quota, read
 from mailroom.mailboxes.model import MailboxStatus
 from mailroom.notify.alarms import Alarms
@@ -79,6 +81,33 @@ async def test_every_administrator_has_it_in_his_inbox_and_nobody_is_pushed(stor
             translation(language).gettext("New mail is no longer pushed ({code})").format(code="push")
             in mail["Subject"]
         )
+
+
+@pytest.mark.parametrize(
+    ("code", "lines"),
+    [
+        ("notice-wecom", ("settings set wecom.SECRET -", "test wecom ADDRESS")),
+        ("notice-sms_aliyun", ("settings set sms_gateway.SECRET -", "test sms_aliyun ADDRESS")),
+        ("way", ("settings set KEY -", "test KIND ADDRESS")),
+    ],
+)
+async def test_a_sender_whose_account_fails_is_told_with_its_repair(
+    store: Store, tmp_path: Path, code: str, lines: tuple[str, str]
+) -> None:
+    fact = SenderFaulty(sender_id=SenderId(1), code=code, reason="40001 bad secret")
+
+    def work(tx: Tx) -> None:
+        make.organise(tx)
+        outbox.emit(tx, fact)
+
+    await store.write(work)
+    await react(store).once()
+    changes = await store.read(lambda tx: read.changes(tx, make.folder(tx, MailboxId(1)).id, since=Modseq(0)))
+    bodies = make.acceptance(store, tmp_path).letters.bodies
+    octets = await make.octets_of(bodies, changes.changed[0].content_id)
+    text = email.message_from_bytes(octets, policy=email.policy.default).get_content().splitlines()
+    for line in lines:
+        assert text.count(f"    mailroom notify {line}") == len(LANGUAGES)
 
 
 async def test_a_full_or_disabled_mailbox_keeps_it_from_nobody_else(store: Store) -> None:

@@ -16,6 +16,7 @@ from mailroom.core import ids
 from mailroom.core.ids import FolderId, Modseq
 from mailroom.delivery.accept import Acceptance
 from mailroom.delivery.returns import Returns
+from mailroom.directory.model import SYSTEM
 from mailroom.mailboxes import change, read
 from mailroom.mailboxes.change import How
 from mailroom.mailboxes.model import Flag, FolderRole, Marks
@@ -62,7 +63,7 @@ def react(store: Store) -> React:
 async def push_url(store: Store, folder: Path, url: str) -> None:
     http = Http(Egress())
     notify = NotifySettings(Senders(open_kinds(tools(http)), Seal.open(folder / "secret.key")))
-    await store.write(lambda tx: notify.change(tx, "push_url", url))
+    await store.write(lambda tx: notify.change_all(tx, SYSTEM, {"push_url": url}))
     await http.close()
 
 

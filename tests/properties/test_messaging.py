@@ -18,7 +18,7 @@ from mailroom.core.clock import HOUR, MINUTE
 from mailroom.core.ids import SenderId
 from mailroom.messaging import queries
 from mailroom.messaging.states import State
-from mailroom.senders.contract import Outcome, Refused, Scope, Sent, TryLater, Unknown
+from mailroom.senders.contract import Outcome, Refused, Scope, Sent, TryLater, Unknown, Why
 from mailroom.storage.engines import open_store
 from mailroom.storage.ports import Store
 from tests.messaging import kinds
@@ -26,8 +26,18 @@ from tests.messaging.kinds import MANIFEST, Told
 from tests.stores import Watch
 
 DIES = "the process dies"
+ACCOUNT = TryLater("401", "", Scope.SENDER, why=Why.ACCOUNT)
+QUOTA = TryLater("429", "", Scope.SENDER, HOUR, why=Why.QUOTA)
 outcomes = some.sampled_from(
-    [Sent("id"), Refused("400", ""), TryLater("503", ""), TryLater("503", "", Scope.SENDER, HOUR), Unknown("cut", "")]
+    [
+        ACCOUNT,
+        QUOTA,
+        Sent("id"),
+        Refused("400", ""),
+        TryLater("503", ""),
+        TryLater("503", "", Scope.SENDER, HOUR),
+        Unknown("cut", ""),
+    ]
 )
 stories = some.lists(some.lists(outcomes | some.just(DIES), max_size=4), min_size=1, max_size=5)
 
@@ -49,6 +59,9 @@ def expected(story: list[Outcome | str], *, idempotent: bool) -> tuple[State, in
                 return State.FAILED, parcels
             case Unknown():
                 return State.UNKNOWN, parcels
+            case TryLater(why=Why.ACCOUNT | Why.QUOTA):
+                attempts -= 1
+                continue
         if attempts > len(MANIFEST.retries):
             return State.FAILED, parcels
     raise AssertionError("a story ends with what was sent")
@@ -56,7 +69,7 @@ def expected(story: list[Outcome | str], *, idempotent: bool) -> tuple[State, in
 
 @pytest.mark.parametrize("idempotent", [True, False])
 def test_every_recipient_ends_as_its_story_says(sqlite_url: str, tmp_path: Path, *, idempotent: bool) -> None:
-    kind = Told(dataclasses.replace(MANIFEST, idempotent=idempotent))
+    kind = Told(dataclasses.replace(MANIFEST, idempotent=lambda _settings: idempotent))
     ways, watch = kinds.senders(tmp_path, kind), Watch()
 
     async def live(store: Store, story: list[Outcome | str]) -> tuple[State, int]:
@@ -97,4 +110,4 @@ def test_every_recipient_ends_as_its_story_says(sqlite_url: str, tmp_path: Path,
 
 async def claimed_by_the_dead(store: Store, sender_id: SenderId, watch: Watch) -> None:
     lease = f"dead at {watch.now}"
-    await store.write(lambda tx: queries.claim(tx, sender_id, lease=lease, until=tx.now + MINUTE, limit=1))
+    await store.write(lambda tx: queries.recipients.claim(tx, sender_id, lease=lease, until=tx.now + MINUTE, limit=1))

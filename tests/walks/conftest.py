@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: The Mailroom authors
 # SPDX-License-Identifier: Apache-2.0
-"""A town for each walk, or offices in a world, on every store in turn."""
+"""A town for each walk, with or without phones, or offices in a world, on every store in turn."""
 
 from __future__ import annotations
 
@@ -11,9 +11,11 @@ import pytest
 import pytest_asyncio
 import trustme
 
+from mailroom.runtime.serve import Role
 from tests import dns
 from tests.senders.peers import free_port
 from tests.walks.offices import Office, World
+from tests.walks.street import Street
 from tests.walks.town import Town, open_town, settings_for
 
 
@@ -21,6 +23,15 @@ from tests.walks.town import Town, open_town, settings_for
 async def town(store_url: str, tmp_path: Path) -> AsyncIterator[Town]:
     async with open_town(settings_for(store_url, tmp_path)) as opened:
         yield opened
+
+
+@pytest_asyncio.fixture
+async def street(store_url: str, tmp_path: Path) -> AsyncIterator[Street]:
+    roles = (Role.SMTP, Role.WORKER, Role.WEB)
+    async with open_town(settings_for(store_url, tmp_path), roles=roles) as opened:
+        street = Street(opened)
+        await street.open()
+        yield street
 
 
 @pytest.fixture

@@ -41,8 +41,8 @@ class Town:
 
     async def push_to(self, receiver: str, **settings: str) -> None:
         """Set the push URL to a receiver of the sandbox, and other settings of notices with it."""
-        for key, value in {"push_url": self.sandbox.webhook(receiver), **settings}.items():
-            await self.app.store.write(partial(self.app.notify.change, key=key, value=value))
+        values = {"push_url": self.sandbox.webhook(receiver), **settings}
+        await self.app.store.write(partial(self.app.notify.change_all, by=SYSTEM, values=values))
 
     async def settled(self) -> None:
         """Wait until everything that has happened has had its reactions."""
@@ -93,12 +93,12 @@ def settings_for(database: str, data: Path) -> Settings:
 
 
 @contextlib.asynccontextmanager
-async def open_town(settings: Settings) -> AsyncIterator[Town]:
+async def open_town(settings: Settings, *, roles: Sequence[Role] = (Role.SMTP, Role.WORKER)) -> AsyncIterator[Town]:
     """A running server with an organisation of three members and a public mailbox, and a sandbox beside it."""
     sandbox = Sandbox()
     await sandbox.start()
     try:
-        async with running(settings, roles=(Role.SMTP, Role.WORKER)) as server:
+        async with running(settings, roles=roles) as server:
             if not await server.app.store.read(domains.every):
                 await server.app.store.write(_people)
             yield Town(server, sandbox)

@@ -5,11 +5,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 import dns.asyncresolver
 import httpx2
@@ -28,6 +30,11 @@ from mailroom.directory.dkim_keys import DkimKeys
 from mailroom.directory.domain_checks import DomainChecks
 from mailroom.directory.model import SYSTEM, Verifiers
 from mailroom.mailboxes.export import Exports
+from mailroom.messaging.senders import Senders
+from mailroom.notify.linking import Linking
+from mailroom.notify.settings import NotifySettings
+from mailroom.notify.trials import Trials
+from mailroom.senders.contract import SenderKind
 from mailroom.storage.engines import open_store
 from mailroom.storage.ports import Store
 from mailroom.storage.seal import Seal
@@ -86,9 +93,12 @@ def paths(page: str, pattern: str) -> list[str]:
     return re.findall(rf'href="({pattern})"', page)
 
 
-@pytest_asyncio.fixture
-async def office(sqlite_url: str, watch: Watch, tmp_path: Path) -> AsyncIterator[Office]:
-    store = open_store(sqlite_url, watch)
+@contextlib.asynccontextmanager
+async def open_office(
+    url: str, watch: Watch, tmp_path: Path, kinds: Mapping[str, SenderKind] = MappingProxyType({})
+) -> AsyncIterator[Office]:
+    """The application over the database at a URL, with these ways out."""
+    store = open_store(url, watch)
     passwords = Passwords(_hasher=PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))  # quick, and weak
     organisation = await make.organisation(store, public={"support": ["amy"]})
     for userid, password in PASSWORDS.items():
@@ -99,12 +109,16 @@ async def office(sqlite_url: str, watch: Watch, tmp_path: Path) -> AsyncIterator
     seal, settings = Seal.open(tmp_path / "secret.key"), Settings(public_url=ORIGIN)
     checks = DomainChecks(store, DkimKeys(store, seal), dns.asyncresolver.Resolver(configure=False), settings)
     exports = Exports(store, acceptance.letters.bodies, tmp_path, 0)
+    senders = Senders(kinds, seal)
+    linking = Linking(store, senders, seal, ORIGIN, watch, ids.new)
+    notify, trials = NotifySettings(senders), Trials(store, senders, watch, ids.new)
+    logins, client_passwords = make.logins(store, tmp_path), ClientPasswords(store, passwords, seal)
     web = Web(
         store=store,
         bodies=acceptance.letters.bodies,
         seal=seal,
         passwords=passwords,
-        house=House(make.logins(store, tmp_path), ClientPasswords(store, passwords, seal), checks, exports),
+        house=House(logins, client_passwords, checks, exports, linking, notify, trials),
         clock=watch,
         new_id=ids.new,
         settings=settings,
@@ -113,3 +127,9 @@ async def office(sqlite_url: str, watch: Watch, tmp_path: Path) -> AsyncIterator
     )
     yield Office(store, acceptance, organisation, web, watch)
     await store.close()
+
+
+@pytest_asyncio.fixture
+async def office(sqlite_url: str, watch: Watch, tmp_path: Path) -> AsyncIterator[Office]:
+    async with open_office(sqlite_url, watch, tmp_path) as opened:
+        yield opened

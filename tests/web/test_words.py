@@ -78,6 +78,16 @@ def test_a_translation_is_filled_with_the_same_values(language: str) -> None:
         assert _fields(ours) == _fields(theirs), ours
 
 
+def test_chinese_has_chinese_punctuation() -> None:
+    templates = [path.read_text(encoding="utf-8") for path in SOURCE.rglob("web/templates/**/*.html")]
+    for message in catalogue("zh"):
+        assert not re.search(r"[\u4e00-\u9fff)}] ?[,;:!?()]|[,;:!?()] ?[\u4e00-\u9fff]", _plural(message.string)), (
+            message.id
+        )
+    for template in templates:
+        assert not re.search(r"_\([^{}]*\) \}\}[,;:)]|[,;:(] ?\{\{ (_|ngettext)\(", template)
+
+
 def _plural(forms: object) -> str:
     return str(forms[-1] if isinstance(forms, list | tuple) else forms)
 

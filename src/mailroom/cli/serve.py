@@ -84,8 +84,8 @@ async def _serve(settings: Settings, roles: tuple[Role, ...], *, sandbox: str) -
             stack.push_async_callback(box.stop)
         server = await stack.enter_async_context(running(settings, roles=roles))
         if sandbox:
-            await demo.furnish(server.app, push_url=box.webhook("push"))
-            box.receivers.trust("push", demo.PUSH_SECRET)
+            await demo.furnish(server.app)
+            await demo.connect(server.app, box, callbacks=f"http://127.0.0.1:{server.ports.get('http', 0)}")
         typer.echo(_welcome(server, box) if sandbox else await _ready(server))
         sys.stdout.flush()
         gc.freeze()  # what start-up made is here to stay: the collector need not look at it again

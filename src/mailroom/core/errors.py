@@ -214,7 +214,7 @@ class NotResendable(Refusal):
 
     kind = Kind.CONFLICT
     code = "not_resendable"
-    sentence = "A recipient that is {state} cannot be sent again."
+    sentence = "A notice that is {state} cannot be sent again."
 
 
 class NotQueued(Refusal):
@@ -342,6 +342,91 @@ class MailLoop(Refusal):
     kind = Kind.FORBIDDEN
     code = "mail_loop"
     sentence = "The mail has passed {hops} servers: it is going round in a circle."
+
+
+class InvalidPhone(Refusal):
+    """The text is no mobile number."""
+
+    code = "invalid_phone"
+    sentence = "{number} is not a mobile number."
+
+
+class UnknownVariable(Refusal):
+    """The text of a notice names a variable that there is not."""
+
+    code = "unknown_variable"
+    sentence = "{name}: there is no variable {variable}."
+
+
+class WayNotOffered(Refusal):
+    """The administrator has not set up this way of telling people."""
+
+    kind = Kind.CONFLICT
+    code = "way_not_offered"
+    sentence = "Notices by {way} are not offered."
+
+
+class NoticesNotPermitted(Refusal):
+    """The administrator's list of who may be told on his phone does not name the member."""
+
+    kind = Kind.FORBIDDEN
+    code = "notices_not_permitted"
+    sentence = "The administrator does not permit you notices on your phone."
+
+
+class NumberNotPermitted(Refusal):
+    """SMS go to numbers of some countries only."""
+
+    kind = Kind.FORBIDDEN
+    code = "number_not_permitted"
+    sentence = "The administrator does not permit SMS to {number}."
+
+
+class NotLinked(Refusal):
+    """The member has linked nothing by which he could be told in this way."""
+
+    kind = Kind.CONFLICT
+    code = "not_linked"
+    sentence = "Link your number or account first ({way})."
+
+
+class TooManyCodes(Refusal):
+    """Codes are sent one at a time, and a few a day; `seconds` says when the next one is."""
+
+    kind = Kind.LIMIT
+    code = "too_many_codes"
+    sentence = "No more codes for now. Try again in {seconds} seconds."
+
+
+class WrongCode(Refusal):
+    """The code is not the one that was sent."""
+
+    code = "wrong_code"
+    sentence = "The code is wrong."
+
+
+class CodeExpired(Refusal):
+    """No code is awaited: none was sent, or it is too old, or was tried too often."""
+
+    kind = Kind.CONFLICT
+    code = "code_expired"
+    sentence = "The code has expired, or was tried too often. Ask for another one."
+
+
+class LinkExpired(Refusal):
+    """The proof was used, is too old, was never begun, or was begun by somebody else."""
+
+    kind = Kind.CONFLICT
+    code = "link_expired"
+    sentence = "This has expired, or was used. Begin again."
+
+
+class LinkRefused(Refusal):
+    """The provider did not say whose account it is; `reason` are its words."""
+
+    kind = Kind.FORBIDDEN
+    code = "link_refused"
+    sentence = "The account was not confirmed: {reason}"
 
 
 class NoSpace(Refusal):

@@ -4,7 +4,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 from urllib.parse import parse_qsl, unquote, urlsplit
 
@@ -14,7 +15,7 @@ from mailroom.core.secrets import Secret
 from mailroom.delivery import queries
 from mailroom.mailboxes import contents, fetch
 from mailroom.messaging import receipts, recipients, send, senders
-from mailroom.messaging.model import Content, Draft, Origin
+from mailroom.messaging.model import Draft, Due, Origin
 from mailroom.messaging.send import Target
 from mailroom.messaging.senders import Senders
 from mailroom.storage.ports import Store, Tx
@@ -60,16 +61,15 @@ def post(  # noqa: PLR0913 # an envelope, each part by its name
         Target(sender_id, one.address, {"notify": sorted(one.notify), "orcpt": one.orcpt}, lane=_domain(one.address))
         for one in addressees
     ]
-    message_id = send.enqueue(tx, Draft(Origin.MAIL, content, trace=trace), targets)
+    message_id = send.enqueue(tx, Draft(Origin.MAIL, content, trace=trace), targets).message_id
     queries.add_outgoing(tx, message_id, content_id, envelope_from=sender, ret=ret, envid=envid, sent_by=sent_by)
     return message_id
 
 
-def octets(tx: Tx, messages: Sequence[Content]) -> Sequence[Callable[[], bytes] | None]:
-    """The mail that each message is, if it is a small one."""
-    ids: list[ContentId] = [message.get("mail", 0) for message in messages]
-    found = fetch.packed(tx, list(filter(None, ids)))
-    return [found.get(content_id) for content_id in ids]
+def prepare(tx: Tx, dues: Sequence[Due]) -> Sequence[Due]:
+    """Give each recipient the octets of its mail, if it is a small one."""
+    found = fetch.packed(tx, [due.content["mail"] for due in dues])
+    return [replace(due, octets=found.get(due.content["mail"])) for due in dues]
 
 
 def release(tx: Tx, message_ids: Sequence[MessageId]) -> None:

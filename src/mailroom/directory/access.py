@@ -32,6 +32,13 @@ def mailboxes_of(tx: Tx, member_id: MemberId) -> Sequence[MailboxId]:
     return [*([] if own is None else [own]), *queries.access.shared_mailboxes(tx, member_id)]
 
 
+def uses(tx: Tx, member_id: MemberId, mailbox_id: MailboxId) -> bool:
+    """Whether the mailbox is the member's own, or a public one that he uses."""
+    # His own first: the other question is the dearer one.
+    own = own_mailbox(tx, member_id)
+    return own == mailbox_id or mailbox_id in queries.access.shared_mailboxes(tx, member_id)
+
+
 def stir(tx: Tx, member_id: MemberId) -> None:
     """Let every session that the member may have ask again whether it still may."""
     for mailbox_id in mailboxes_of(tx, member_id):

@@ -8,7 +8,7 @@ import asyncio
 import functools
 import hashlib
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TypeVar
@@ -97,6 +97,11 @@ def _as_address(name: str) -> str:
 def count_sealed(tx: Tx) -> int:
     """How many passwords and keys are worth nothing without the installation's key."""
     return queries.accounts.count_sealed(tx)
+
+
+def sealed(tx: Tx) -> Sequence[bytes]:
+    """Some of them as they are kept, to try the key at."""
+    return queries.accounts.sealed(tx)
 
 
 def open_session(tx: Tx, member_id: MemberId, token: Secret) -> None:

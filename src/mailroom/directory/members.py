@@ -14,6 +14,8 @@ from mailroom.core.ids import MemberId, OrganisationId
 from mailroom.directory import access, audit, queries, rights
 from mailroom.directory.model import Actor, ActorKind, Domain, Member, MemberStatus, Role, Verifiers
 from mailroom.directory.names import printable
+from mailroom.events import outbox
+from mailroom.events.facts import MemberRemoved
 from mailroom.storage.ports import Conflict, Tx
 
 # Without "@": a user name that has one is an address.
@@ -164,6 +166,7 @@ def remove(tx: Tx, by: Actor, member: Member) -> None:
     queries.departments.take_from_all(tx, member.id)
     queries.tags.take_all(tx, member.id)
     rights.administer(tx, member, ())
+    outbox.emit(tx, MemberRemoved(member_id=member.id))
     _record(tx, by, "member.remove", member, before={"name": member.name, "role": member.role.value})
 
 

@@ -19,11 +19,7 @@ from mailroom.storage.ports import Tx
 def open_mailbox(tx: Tx, actor: Member, mailbox_id: MailboxId) -> Mailbox:
     """The mailbox, if `actor` may read and change its mail. Raises `NotFound`: not yours looks like not there."""
     mailbox = queries.mailboxes.mailbox(tx, mailbox_id)
-    if (
-        mailbox is None
-        or mailbox.status is not MailboxStatus.ACTIVE
-        or mailbox_id not in access.mailboxes_of(tx, actor.id)
-    ):
+    if mailbox is None or mailbox.status is not MailboxStatus.ACTIVE or not access.uses(tx, actor.id, mailbox_id):
         raise NotFound(what="mailbox", name=str(mailbox_id))
     return mailbox
 

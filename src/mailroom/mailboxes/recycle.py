@@ -28,7 +28,7 @@ _FOREVER: Final = 1 << 62
 
 def enter(tx: Tx, by: Actor, mailbox_id: MailboxId, source: Source) -> Entry:
     """Put a mailbox that is in use into the bin; sessions in it end with the commit. What its users have set up there
-    (access, client passwords, forwarding, replies, filters) ends for good. Raises `NoPermission`, `NotFound`.
+    (access, client passwords, notices, forwarding, replies, filters) ends for good. Raises `NoPermission`, `NotFound`.
     """
     rights.over_mailbox(tx, by, mailbox_id)
     mailbox = hold_in_use(tx, mailbox_id)

@@ -11,9 +11,10 @@ from mailroom.core import clock
 from mailroom.core.text import N_
 from mailroom.directory import access
 from mailroom.directory.proof import Finding, Proof
-from mailroom.events.facts import DomainAbnormal, SenderDisabled
+from mailroom.events.facts import DomainAbnormal, SenderDisabled, SenderFaulty
 from mailroom.mailboxes import recycle
-from mailroom.notify import letters
+from mailroom.notify import letters, settings
+from mailroom.notify.settings import PUSH
 from mailroom.storage.ports import Tx
 
 _SUBJECT = N_("New mail is no longer pushed ({code})")
@@ -21,6 +22,22 @@ _TEXT = N_(
     "The sender {code} has been disabled, because its other end does not take messages any more:\n\n    {reason}\n\n"
     "Its queue is kept. When the other end works again, set its address, and the queue goes on:\n\n"
     "    mailroom notify settings set push_url URL"
+)
+
+
+_NOTICES_SUBJECT = N_("Notices no longer go out ({code})")
+_NOTICES_TEXT = N_(
+    "The sender {code} has been disabled, because its provider does not take messages any more:\n\n    {reason}\n\n"
+    "When its account works again, set any of its settings anew, and it is used again:\n\n"
+    "    mailroom notify settings show"
+)
+_FAULTY_SUBJECT = N_("Messages wait, since an account does not work ({code})")
+_FAULTY_TEXT = N_(
+    "The provider does not take what the sender {code} sends, because of its account:\n\n    {reason}\n\n"
+    "It may be the secret, a permission, the balance, or the address of this server. Its queue waits, and goes on by "
+    "itself once the account works. This is what is set:\n\n    mailroom notify settings show\n\n"
+    "This sets a secret anew, read from standard input, and tries it:\n\n"
+    "    mailroom notify settings set {secret} -\n    mailroom notify test {kind} ADDRESS"
 )
 
 
@@ -52,7 +69,15 @@ class Alarms:
 
     def sender_disabled(self, tx: Tx, fact: SenderDisabled) -> None:
         """A sender was switched off."""
-        self._file(tx, _SUBJECT, _TEXT, lambda _language: {"code": fact.code, "reason": fact.reason})
+        subject, text = (_SUBJECT, _TEXT) if fact.code == PUSH else (_NOTICES_SUBJECT, _NOTICES_TEXT)
+        self._file(tx, subject, text, lambda _language: {"code": fact.code, "reason": fact.reason})
+
+    def sender_faulty(self, tx: Tx, fact: SenderFaulty) -> None:
+        """A sender's account is wrong, and its queue waits."""
+        kind = settings.kind_of(fact.code)
+        about = {"code": fact.code, "reason": fact.reason, "kind": kind or "KIND"}
+        about["secret"] = settings.key(kind, "SECRET") if kind else "KEY"
+        self._file(tx, _FAULTY_SUBJECT, _FAULTY_TEXT, lambda _language: about)
 
     def domain_abnormal(self, tx: Tx, fact: DomainAbnormal) -> None:
         """The records of a domain are wrong."""

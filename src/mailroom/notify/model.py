@@ -78,3 +78,11 @@ class Ticket:
     address: str
     label: str
     expires_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """Where the member goes to prove which account is his; with `scan` the URL is shown as a code, for his phone."""
+
+    url: str
+    scan: bool

@@ -17,6 +17,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from mailroom.core.errors import Refusal
+from mailroom.web import callbacks
 from mailroom.web.refusals import CrossSite
 from mailroom.web.sessions import bearer
 
@@ -82,4 +83,6 @@ class Guard:
 def _shows_a_key(request: Request) -> bool:
     """Whether it is for an interface that looks at no session where there is a key, or at none at all."""
     path = request.url.path
-    return path.startswith("/cgi-bin/") or (path.startswith("/api/") and bearer(request) is not None)
+    return path.startswith(("/cgi-bin/", callbacks.PREFIX)) or (
+        path.startswith("/api/") and bearer(request) is not None
+    )

@@ -29,15 +29,17 @@ from mailroom.directory.credentials import Passwords
 from mailroom.mailboxes.contents import Bodies
 from mailroom.storage.ports import Store
 from mailroom.storage.seal import Seal
-from mailroom.web import guard, refusals
+from mailroom.web import callbacks, guard, refusals
 from mailroom.web.api import catalogue
 from mailroom.web.api.callers import Callers
 from mailroom.web.api.contract import House
 from mailroom.web.api.edge import Edge
 from mailroom.web.auth import SignIn
+from mailroom.web.callbacks import Callbacks
 from mailroom.web.exmail import calls
 from mailroom.web.exmail.edge import Exmail
 from mailroom.web.mail.events import Events
+from mailroom.web.mail.notices import Notices
 from mailroom.web.mail.pages import Mail
 from mailroom.web.refusals import Failed, NoSuchPage, WrongMethod
 from mailroom.web.sessions import Sessions
@@ -86,8 +88,10 @@ def application(parts: Web) -> Starlette:
             *sign_in.routes(),
             *api.routes(),
             *exmail.routes(),
+            *Callbacks(parts.store, parts.house.linking.senders, parts.house.linking.public_url, parts.clock).routes(),
             *Events(parts.store, sessions, parts.stopping).routes(),
             *Mail(parts.bodies, sessions, templates).routes(),
+            *Notices(parts.house.linking, sessions, templates, parts.clock).routes(),
         ],
         middleware=[Middleware(guard.Guard, public_url=parts.settings.public_url, refuse=faults.show)],
         exception_handlers={
@@ -135,7 +139,7 @@ class _Faults:
         return Response(status_code=400)  # nobody is there to hear it
 
     async def failed(self, request: Request, fault: Exception) -> Response:
-        _LOG.error("request failed", method=request.method, path=request.url.path, exc_info=fault)
+        _LOG.error("request failed", method=request.method, path=callbacks.shown(request.url.path), exc_info=fault)
         response = self.show(request, Failed())
         response.headers.update(guard.HEADERS)  # this answer is made outside the guard
         return response

@@ -30,6 +30,7 @@ STATUS: Final = MappingProxyType(
 _BY_CODE: Final = MappingProxyType(
     {
         "too_many_attempts": 429,
+        "too_many_codes": 429,
         "wrong_method": 405,
         "failed": 500,
         "wrong_media_type": 415,
@@ -82,6 +83,20 @@ class WrongMediaType(Refusal):
 
     code = "wrong_media_type"
     sentence = "The request must be JSON (Content-Type: application/json)."
+
+
+class InvalidQuiet(Refusal):
+    """Hours that cannot be kept quiet."""
+
+    code = "invalid_quiet"
+    sentence = "Quiet hours need a beginning and an end that differ."
+
+
+class InvalidSenders(Refusal):
+    """Something among the senders that a member wants to hear of is no address."""
+
+    code = "invalid_senders"
+    sentence = "Only addresses, or *@ and a domain: at most 100, one on each line."
 
 
 class NoSuchPage(NotFound):

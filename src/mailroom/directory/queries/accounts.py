@@ -171,5 +171,17 @@ _SEALED = select(
 )
 
 
+# One of each, to try the key at.
+_SAMPLES = (
+    select(_members.c.scram).where(_members.c.scram.is_not(None)).limit(1),
+    select(schema.dkim_keys.c.private_key).limit(1),
+)
+
+
 def count_sealed(tx: Tx) -> int:
     return int(sql.returned(tx.first(_SEALED)))
+
+
+def sealed(tx: Tx) -> Sequence[bytes]:
+    """Some of what is sealed."""
+    return [bytes(row[0]) for statement in _SAMPLES for row in tx.all(statement)]

@@ -290,7 +290,10 @@ _RECYCLE = (
 _DISOWN = (
     *(
         delete(table).where(table.c.mailbox_id == bindparam("which"))
-        for table in (schema.access, schema.access_departments, schema.access_tags, schema.client_passwords)
+        for table in (
+            *(schema.access, schema.access_departments, schema.access_tags),
+            *(schema.client_passwords, schema.switches, schema.preferences),
+        )
     ),
     update(_rules).where(_rules.c.mailbox_id == bindparam("which")).values(forward_to="", reply_on=0),
     update(_scripts).where(_scripts.c.mailbox_id == bindparam("which"), _scripts.c.active == 1).values(active=0),
@@ -361,7 +364,7 @@ def recycle(tx: Tx, mailbox_id: MailboxId) -> None:
 
 
 def disown(tx: Tx, mailbox_id: MailboxId, *, shared: str) -> None:
-    """Access, client passwords, rules and subscriptions below `shared` end."""
+    """Access, client passwords, wishes for notices, rules and subscriptions below `shared` end."""
     for statement in _DISOWN[:-1]:
         tx.run(statement, which=mailbox_id)
     tx.run(_DISOWN[-1], which=mailbox_id, below=f"{shared}/%")

@@ -19,6 +19,7 @@ from mailroom.web.api import (
     mailboxes,
     me,
     members,
+    notify,
     openapi,
     passwords,
     tags,
@@ -40,6 +41,7 @@ OPERATIONS: Final[Sequence[Operation]] = (
     *jobs.OPERATIONS,
     *audit.OPERATIONS,
     *me.OPERATIONS,
+    *notify.OPERATIONS,
 )
 
 

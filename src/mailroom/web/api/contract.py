@@ -21,6 +21,9 @@ from mailroom.directory.domain_checks import DomainChecks
 from mailroom.directory.logins import Logins
 from mailroom.directory.model import Actor
 from mailroom.mailboxes.export import Exports
+from mailroom.notify.linking import Linking
+from mailroom.notify.settings import NotifySettings
+from mailroom.notify.trials import Trials
 from mailroom.storage.ports import Tx
 from mailroom.web.numbers import number
 
@@ -39,13 +42,14 @@ class Shape(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, use_attribute_docstrings=True)
 
 
-def _storable(text: str) -> str:
+def storable(text: str) -> str:
+    """A text that every store takes."""
     if "\0" in text:  # PostgreSQL takes none
         raise ValueError("has a character that no text may have")
     return text
 
 
-Line = Annotated[str, Field(max_length=1024), AfterValidator(_storable)]
+Line = Annotated[str, Field(max_length=1024), AfterValidator(storable)]
 """A short text. What it must be like says the use case."""
 Email = Annotated[Line, Field(max_length=320, json_schema_extra={"format": "email"})]
 """An address."""
@@ -75,7 +79,7 @@ class Paging(Query):
 
     limit: int = Field(default=50, ge=1, le=PAGE_MOST)
     """How many at most."""
-    cursor: Annotated[str, Field(max_length=_CURSOR_MOST), AfterValidator(_storable)] = ""
+    cursor: Annotated[str, Field(max_length=_CURSOR_MOST), AfterValidator(storable)] = ""
     """`next` of the page before; without it the list begins."""
 
 
@@ -135,6 +139,9 @@ class House:
     client_passwords: ClientPasswords
     checks: DomainChecks
     exports: Exports
+    linking: Linking
+    notify: NotifySettings
+    trials: Trials
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +168,14 @@ class Handed:
     """A file of ours that is handed out."""
 
     path: Path
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Sheet:
+    """A table that is handed out, as .csv."""
+
+    text: str
     name: str
 
 

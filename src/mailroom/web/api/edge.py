@@ -26,7 +26,7 @@ from mailroom.storage.ports import Store, Tx
 from mailroom.storage.seal import Seal
 from mailroom.web import refusals
 from mailroom.web.api.callers import Callers
-from mailroom.web.api.contract import PREFIX, Asked, Handed, House, Operation, Rehearsed, Shape
+from mailroom.web.api.contract import PREFIX, Asked, Handed, House, Operation, Rehearsed, Shape, Sheet
 from mailroom.web.bodies import octets_of, wrong
 from mailroom.web.refusals import KeyReused, WrongKey, WrongMediaType
 from mailroom.web.sessions import bearer
@@ -45,10 +45,13 @@ class Answer:
     status: int
     location: str
     body: bytes
-    file: Handed | None = None
+    file: Handed | Sheet | None = None
 
     def response(self) -> Response:
         """As HTTP has it."""
+        if isinstance(self.file, Sheet):
+            named = f"attachment; filename={self.file.name}"
+            return Response(self.file.text, media_type="text/csv", headers={"Content-Disposition": named})
         if self.file is not None:
             return FileResponse(self.file.path, filename=self.file.name, media_type="application/octet-stream")
         headers = {"Location": self.location} if self.location else None
@@ -168,7 +171,7 @@ def _run(tx: Tx, operation: Operation, asked: Asked[Any]) -> Answer:
     given = operation.work(tx, asked)
     if given is None:
         return Answer(204, "", b"")
-    if isinstance(given, Handed):
+    if isinstance(given, Handed | Sheet):
         return Answer(200, "", b"", given)
     assert isinstance(given, Shape)
     named = {name: quote(str(value), safe="@") for name, value in [*asked.path.items(), *given]}

@@ -12,7 +12,7 @@ from pydantic import TypeAdapter
 from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
 import mailroom
-from mailroom.web.api.contract import Handed, Nothing, Operation
+from mailroom.web.api.contract import Handed, Nothing, Operation, Sheet
 
 _TEMPLATE: Final = "#/components/schemas/{model}"
 _PROBLEM: Final = {
@@ -61,7 +61,7 @@ class _Shapes:
         for one in operations:
             if one.body is not None:
                 modes[one.body, "validation"] = None
-            if one.answer not in {None, Handed}:
+            if one.answer not in {None, Handed, Sheet}:
                 modes[one.answer, "serialization"] = None
         self._named, whole = models_json_schema(list(modes), ref_template=_TEMPLATE)
         self.definitions: Final[dict[str, Any]] = whole.get("$defs", {})
@@ -96,6 +96,8 @@ def _response(one: Operation, shapes: _Shapes) -> dict[str, Any]:
         return {"description": "Done."}
     if one.answer is Handed:
         return {"description": "The file.", "content": {"application/octet-stream": {}}}
+    if one.answer is Sheet:
+        return {"description": "A table.", "content": {"text/csv": {}}}
     described: dict[str, Any] = {
         "description": "A job that does it." if one.status == 202 else "Done.",
         "content": {"application/json": {"schema": shapes.of(one.answer, "serialization")}},

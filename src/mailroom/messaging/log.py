@@ -94,13 +94,19 @@ def forget(tx: Tx, *, before: int, limit: int) -> int:
 
 
 def give_up(tx: Tx, *, before: int, limit: int) -> int:
-    """Give up to `limit` of the messages to people's phones up that have waited since before that time, for a sender
-    that does not work; how many. What waits for a push URL, or is mail, waits on.
+    """Give up as many as `limit` messages to people's phones that have waited since before that time, for a sender that
+    does not work; how many. What waits for a push URL, or is mail, waits on.
     """
     waiting = queries.recipients.waiting_for_people(tx, before=before, limit=limit)
-    for recipient_id in waiting:
+    # Whoever has begun one meanwhile says what becomes of it.
+    late = [
+        one.id
+        for one in queries.recipients.hold_all(tx, waiting).values()
+        if one.state is State.QUEUED and not one.lease
+    ]
+    for recipient_id in late:
         receipts.cancel(tx, recipient_id, reason="late")
-    return len(waiting)
+    return len(late)
 
 
 def attempts(tx: Tx, recipient_id: RecipientId) -> Sequence[Try]:

@@ -325,7 +325,7 @@ async def test_an_offer_without_a_code_is_none(town: Town, url: str) -> None:
 async def test_what_a_receipt_names_is_bounded(town: Town, ears: Ears) -> None:
     await town.double.emit("oAlice", "TEMPLATESENDJOBFINISH", MsgID="9" * 9000, Status="success")
     [reported] = events(ears)
-    assert len(reported.provider_id) == EXCERPT
+    assert len(reported.provider_id) < EXCERPT
 
 
 async def test_an_offer_that_fails_says_why(town: Town) -> None:

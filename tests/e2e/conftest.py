@@ -38,6 +38,8 @@ QUIET = [
     "--disable-component-update",
     "--disable-sync",
 ]
+# Language, width and scheme: every two of them meet, at half the price of all three.
+LOOKS = (("en-GB", 390, "light"), ("zh-CN", 390, "dark"), ("en-GB", 1440, "dark"), ("zh-CN", 1440, "light"))
 
 
 @dataclass(frozen=True, slots=True)

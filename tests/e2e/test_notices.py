@@ -15,7 +15,7 @@ from playwright.async_api import Page, expect
 from mailroom.directory.model import SYSTEM
 from mailroom.runtime.demo import accounts
 from mailroom.sandbox.server import Sandbox
-from tests.e2e.conftest import Site
+from tests.e2e.conftest import LOOKS, Site
 
 HERE = "/settings/notices"
 NUMBER = "+8613900000001"
@@ -149,10 +149,7 @@ async def test_it_all_works_without_script(site: Site, sandbox: Sandbox) -> None
     site.faults[:] = [fault for fault in site.faults if sandbox.url not in fault and "status of 400" not in fault]
 
 
-@pytest.mark.parametrize(
-    ("language", "width", "scheme"),
-    [("en-GB", 390, "light"), ("zh-CN", 390, "dark"), ("en-GB", 1440, "dark"), ("zh-CN", 1440, "light")],
-)
+@pytest.mark.parametrize(("language", "width", "scheme"), LOOKS)
 async def test_every_screen_is_fit_to_be_seen(
     site: Site, sandbox: Sandbox, language: str, width: int, scheme: str
 ) -> None:

@@ -13,7 +13,7 @@ import pytest
 from playwright.async_api import expect
 
 from tests import make
-from tests.e2e.conftest import Site, crlf
+from tests.e2e.conftest import LOOKS, Site, crlf
 
 HTML = "Content-Type: text/html; charset=utf-8"
 
@@ -176,9 +176,7 @@ LETTER = """<h2 style="color:#0b6b9c">Quarterly report</h2><p>Dear Amy, the figu
 <p><a href="https://out.example/report">Read online</a></p><img src="https://out.example/pixel.png">"""
 
 
-@pytest.mark.parametrize("language", ["en-GB", "zh-CN"])
-@pytest.mark.parametrize("width", [390, 1440])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize(("language", "width", "scheme"), LOOKS)
 async def test_every_screen_is_fit_to_be_seen(site: Site, language: str, width: int, scheme: str) -> None:
     how = {"locale": language, "viewport": {"width": width, "height": 844}, "color_scheme": scheme}
     suffix = f"{language[:2]}-{width}-{scheme}"

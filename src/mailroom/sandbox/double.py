@@ -75,8 +75,10 @@ class Double:
         return ()
 
     async def scan(self, scene: str, address: str, /) -> None:
-        """Somebody scans one of them: tell the customer, as this provider would."""
-        raise NotImplementedError(scene, address)
+        """Somebody scans one of them: tell the customer, as this provider would. Raises `LookupError` where there are
+        none.
+        """
+        raise LookupError(f"nobody can scan {scene} as {address}")
 
     def reset(self) -> None:
         """As new, but for what lies on the phones."""
